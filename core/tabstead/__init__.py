@@ -1,0 +1,1 @@
+"""Tabstead: a Matrix homeserver that lives in a browser tab."""
