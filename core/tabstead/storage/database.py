@@ -1,0 +1,131 @@
+"""The database: where transaction functions run, and when what they wrote is durable.
+
+Owns the one connection to SQLite. A *transaction function* is synchronous and takes the open transaction `db`; it may
+run more than once and therefore changes nothing but `db`. What it raises rolls everything back and reaches the
+caller. No await happens while a transaction is open, and what a caller learns, be it a result or a refusal, is durable
+by then.
+
+Two engines do the work: `file_engine` on a file of the operating system (CPython), `paged_engine` on pages that come
+from IndexedDB on demand (the browser). All that differs between the two is in them.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tabstead.storage import migrations
+from tabstead.storage.engine import Db, Engine
+from tabstead.storage.paged_engine import PagedEngine, PageStore
+
+__all__ = ["Database", "DatabaseStatistics", "Db", "PageStore"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseStatistics:
+    """Sizes in bytes; `figures` are the engine's own counters since it was opened."""
+
+    size: int
+    free: int
+    schema_version: int
+    figures: Mapping[str, float]
+
+
+class Database:
+    """An open database whose schema is this code's. Made by `Database.open`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    async def open(cls, path: str | Path, page_store: PageStore | None = None) -> "Database":
+        """Open or create the database and bring its schema up to date.
+
+        Raises DatabaseTooNew for a database of a later version, StorageUnavailable when it can't be opened.
+        """
+        database = cls(await _open_engine(path, page_store))
+        try:
+            await database._migrate()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def read(self, fn: Callable[[Db], T]) -> T:
+        """Run `fn` in a transaction and return its result. Raises RuntimeError when it wrote."""
+        return await self._engine.read(fn)
+
+    async def write(self, fn: Callable[[Db], T]) -> T:
+        """Run `fn` in a transaction and return its result once the transaction is durable.
+
+        Raises StorageFull or StorageUnavailable when it could not be made durable; then nothing of it remains.
+        """
+        return await self._engine.write(fn)
+
+    async def close(self) -> None:
+        """Finish what is being written and close; later calls are answered with StorageUnavailable."""
+        await self._engine.close()
+
+    async def statistics(self) -> DatabaseStatistics:
+        """How big the database is, and what the engine has done."""
+
+        def sizes(db: Db) -> tuple[int, int, int]:
+            page_size = _pragma(db, "page_size")
+            free = _pragma(db, "freelist_count")
+            return page_size * _pragma(db, "page_count"), page_size * free, _pragma(db, "user_version")
+
+        size, free, version = await self.read(sizes)
+        return DatabaseStatistics(size=size, free=free, schema_version=version, figures=self._engine.figures())
+
+    async def integrity_check(self) -> list[str]:
+        """What SQLite finds wrong with the database; empty when it is sound.
+
+        Goes table by table, so that other work gets its turn and only one table's pages are held in memory at once.
+        """
+        problems: list[str] = []
+        for table in await self.read(_select_tables):
+            problems += await self.read(lambda db, table=table: _check_table(db, table))  # type: ignore[misc]
+            await asyncio.sleep(0)
+        return problems
+
+    async def give_back_space(self, pages: int = 256) -> bool:
+        """Cut at most `pages` unused pages off the file; True when unused ones remain. Call it between requests."""
+
+        def shrink(db: Db) -> bool:
+            db.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+            return _pragma(db, "freelist_count") > 0
+
+        return await self.write(shrink)
+
+    async def _migrate(self) -> None:
+        if await self.read(migrations.is_current):
+            return
+        while not await self.write(migrations.migrate_step):
+            await asyncio.sleep(0)
+
+
+async def _open_engine(path: str | Path, page_store: PageStore | None) -> Engine:
+    if page_store is not None:
+        return await PagedEngine.open(str(path), page_store)
+    from tabstead.storage.file_engine import FileEngine
+
+    return FileEngine.open(path)
+
+
+def _pragma(db: Db, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _select_tables(db: Db) -> list[str]:
+    tables = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0").fetchall()
+    return ["sqlite_schema", *(name for (name,) in tables)]
+
+
+def _check_table(db: Db, table: str) -> list[str]:
+    quoted = '"' + table.replace('"', '""') + '"'
+    found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({quoted})")]
+    found += [f"{table}: row {row[1]} breaks a foreign key" for row in db.execute(f"PRAGMA foreign_key_check({quoted})")]
+    return [problem for problem in found if problem != "ok"]
