@@ -1,12 +1,12 @@
 """The database: where transaction functions run, and when what they wrote is durable.
 
-Owns the one connection to SQLite. A *transaction function* is synchronous and takes the open transaction `db`; it may
-run more than once and therefore changes nothing but `db`. What it raises rolls everything back and reaches the
-caller. No await happens while a transaction is open, and what a caller learns, be it a result or a refusal, is durable
-by then.
+Owns the one connection to SQLite. A *transaction function* is synchronous and takes the open transaction
+`db`; it may run more than once and therefore changes nothing but `db`. What it raises rolls everything back
+and reaches the caller. No await happens while a transaction is open, and what a caller learns, be it a result
+or a refusal, is durable by then.
 
-Two engines do the work: `file_engine` on a file of the operating system (CPython), `paged_engine` on pages that come
-from IndexedDB on demand (the browser). All that differs between the two is in them.
+Two engines do the work: `file_engine` on a file of the operating system (CPython), `paged_engine` on pages
+that come from IndexedDB on demand (the browser). All that differs between the two is in them.
 """
 
 import asyncio
@@ -61,7 +61,8 @@ class Database:
     async def write(self, fn: Callable[[Db], T]) -> T:
         """Run `fn` in a transaction and return its result once the transaction is durable.
 
-        Raises StorageFull or StorageUnavailable when it could not be made durable; then nothing of it remains.
+        Raises StorageFull or StorageUnavailable when it could not be made durable; then nothing of it
+        remains.
         """
         return await self._engine.write(fn)
 
@@ -78,12 +79,15 @@ class Database:
             return page_size * _pragma(db, "page_count"), page_size * free, _pragma(db, "user_version")
 
         size, free, version = await self.read(sizes)
-        return DatabaseStatistics(size=size, free=free, schema_version=version, figures=self._engine.figures())
+        return DatabaseStatistics(
+            size=size, free=free, schema_version=version, figures=self._engine.figures()
+        )
 
     async def integrity_check(self) -> list[str]:
         """What SQLite finds wrong with the database; empty when it is sound.
 
-        Goes table by table, so that other work gets its turn and only one table's pages are held in memory at once.
+        Goes table by table, so that other work gets its turn and only one table's pages are held in memory at
+        once.
         """
         problems: list[str] = []
         for table in await self.read(_select_tables):
@@ -92,7 +96,9 @@ class Database:
         return problems
 
     async def give_back_space(self, pages: int = 256) -> bool:
-        """Cut at most `pages` unused pages off the file; True when unused ones remain. Call it between requests."""
+        """Cut at most `pages` unused pages off the file; True when unused ones remain. Call it between
+        requests.
+        """
 
         def shrink(db: Db) -> bool:
             db.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
@@ -127,5 +133,8 @@ def _select_tables(db: Db) -> list[str]:
 def _check_table(db: Db, table: str) -> list[str]:
     quoted = '"' + table.replace('"', '""') + '"'
     found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({quoted})")]
-    found += [f"{table}: row {row[1]} breaks a foreign key" for row in db.execute(f"PRAGMA foreign_key_check({quoted})")]
+    found += [
+        f"{table}: row {row[1]} breaks a foreign key"
+        for row in db.execute(f"PRAGMA foreign_key_check({quoted})")
+    ]
     return [problem for problem in found if problem != "ok"]

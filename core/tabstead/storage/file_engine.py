@@ -1,10 +1,10 @@
 """Transactions on a file of the operating system, for CPython.
 
-The file is in WAL mode with synchronous=FULL: a COMMIT returns once it is on the disk. That wait is what a write
-costs, so writers share it: those that arrive in one turn of the event loop run one after another inside one SQLite
-transaction, each within a savepoint of its own, and are answered after its COMMIT. One that raises is rolled back to
-its savepoint and harms nobody. When the whole group fails (a full disk), its members are tried again one by one, so
-that the one which was too big does not take the others with it.
+The file is in WAL mode with synchronous=FULL: a COMMIT returns once it is on the disk. That wait is what a
+write costs, so writers share it: those that arrive in one turn of the event loop run one after another inside
+one SQLite transaction, each within a savepoint of its own, and are answered after its COMMIT. One that raises
+is rolled back to its savepoint and harms nobody. When the whole group fails (a full disk), its members are
+tried again one by one, so that the one which was too big does not take the others with it.
 
 Nothing here awaits between BEGIN and COMMIT, so reads never see what isn't durable.
 """

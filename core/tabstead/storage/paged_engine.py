@@ -1,18 +1,19 @@
 """Transactions on a file whose pages come from IndexedDB on demand, for the browser.
 
-SQLite reads synchronously, IndexedDB doesn't. So a page that isn't in memory *fails* the read, the transaction rolls
-back, the missing pages are fetched, and the transaction function runs again, until it meets no gap. Nothing is
-evicted while a function is being repeated, or two pages might chase each other out for ever. SQLite and transaction
-functions may swallow the failed read (PRAGMA integrity_check does, and reports a corruption that isn't there): the
-misses are looked at before COMMIT, and whatever came of such a run is thrown away.
+SQLite reads synchronously, IndexedDB doesn't. So a page that isn't in memory *fails* the read, the
+transaction rolls back, the missing pages are fetched, and the transaction function runs again, until it meets
+no gap. Nothing is evicted while a function is being repeated, or two pages might chase each other out for
+ever. SQLite and transaction functions may swallow the failed read (PRAGMA integrity_check does, and reports a
+corruption that isn't there): the misses are looked at before COMMIT, and whatever came of such a run is
+thrown away.
 
-COMMIT puts the changes into the page store's memory; they are durable when `commit()` of the store returns. No answer,
-not even a refusal, leaves before that, because it may rest on what a crash could still take back. When such a flush
-fails (quota, I/O), the store's memory is what is durable again, and SQLite, whose cache no longer agrees with it, is
-opened anew.
+COMMIT puts the changes into the page store's memory; they are durable when `commit()` of the store returns.
+No answer, not even a refusal, leaves before that, because it may rest on what a crash could still take back.
+When such a flush fails (quota, I/O), the store's memory is what is durable again, and SQLite, whose cache no
+longer agrees with it, is opened anew.
 
-With locking_mode=EXCLUSIVE SQLite keeps its cache between transactions, journal_mode=MEMORY and cache_spill=OFF keep
-everything but whole commits away from the file.
+With locking_mode=EXCLUSIVE SQLite keeps its cache between transactions, journal_mode=MEMORY and
+cache_spill=OFF keep everything but whole commits away from the file.
 """
 
 import asyncio
@@ -55,7 +56,9 @@ class PageStore(Protocol):
 
     @property
     def stale(self) -> bool:
-        """Whether the file has changed under SQLite: it must be closed, then `reopen` awaited, then opened."""
+        """Whether the file has changed under SQLite: it must be closed, then `reopen` awaited, then
+        opened.
+        """
 
     async def fault(self) -> bool:
         """Load the pages that were missed; False when there were none."""
@@ -69,7 +72,9 @@ class PageStore(Protocol):
         """Return once everything written so far is durable; concurrent callers share one flush."""
 
     async def reopen(self) -> None:
-        """Make the durable file readable again. Raises StorageUnavailable when another instance owns it now."""
+        """Make the durable file readable again. Raises StorageUnavailable when another instance owns it
+        now.
+        """
 
     async def close(self) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Users, access tokens, devices and profiles of this server."""

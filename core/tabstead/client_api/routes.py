@@ -1,0 +1,110 @@
+"""How an endpoint is declared, and how a request reaches it.
+
+A transactional endpoint is a synchronous function of a call and `db`: authentication, its work and, for a POST, the
+answer kept for a second dispatch happen in one transaction, which may run more than once. A waiting endpoint is a
+coroutine that opens its own short transactions.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from tabstead.client_api.call import Access, Call, Context
+from tabstead.http import Request, Response, Router
+from tabstead.storage.database import Db
+
+TransactionalEndpoint: TypeAlias = Callable[[Call, Db], Response]
+WaitingEndpoint: TypeAlias = Callable[[Call], Awaitable[Response]]
+
+
+class Route(Protocol):
+    """What a router holds."""
+
+    async def answer(self, context: Context, request: Request) -> Response: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadRoute:
+    endpoint: TransactionalEndpoint
+    access: Access
+
+    async def answer(self, context: Context, request: Request) -> Response:
+        return await context.database.read(
+            lambda db: self.endpoint(Call.authenticated(context, request, db, self.access), db)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRoute:
+    endpoint: TransactionalEndpoint
+    access: Access
+
+    async def answer(self, context: Context, request: Request) -> Response:
+        return await context.write_once(
+            request, lambda db: self.endpoint(Call.authenticated(context, request, db, self.access), db)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRoute:
+    endpoint: WaitingEndpoint
+    access: Access
+
+    async def answer(self, context: Context, request: Request) -> Response:
+        call = await context.database.read(lambda db: Call.authenticated(context, request, db, self.access))
+        return await self.endpoint(call)
+
+
+class Routes:
+    """A module's endpoints. `/v3/` stands for `/r0/` too, since older clients ask there."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[str, str, Route]] = []
+
+    def read(
+        self, method: str, *paths: str, access: Access = Access.GUEST
+    ) -> Callable[[TransactionalEndpoint], TransactionalEndpoint]:
+        """Declare an endpoint that only reads."""
+
+        def declare(endpoint: TransactionalEndpoint) -> TransactionalEndpoint:
+            self._add(method, paths, ReadRoute(endpoint=endpoint, access=access))
+            return endpoint
+
+        return declare
+
+    def write(
+        self, method: str, *paths: str, access: Access = Access.GUEST
+    ) -> Callable[[TransactionalEndpoint], TransactionalEndpoint]:
+        """Declare an endpoint that changes something."""
+
+        def declare(endpoint: TransactionalEndpoint) -> TransactionalEndpoint:
+            self._add(method, paths, WriteRoute(endpoint=endpoint, access=access))
+            return endpoint
+
+        return declare
+
+    def waiting(
+        self, method: str, *paths: str, access: Access = Access.GUEST
+    ) -> Callable[[WaitingEndpoint], WaitingEndpoint]:
+        """Declare an endpoint that waits for something, or works outside of a transaction."""
+
+        def declare(endpoint: WaitingEndpoint) -> WaitingEndpoint:
+            self._add(method, paths, WaitingRoute(endpoint=endpoint, access=access))
+            return endpoint
+
+        return declare
+
+    def _add(self, method: str, paths: tuple[str, ...], route: Route) -> None:
+        for path in paths:
+            self.entries.append((method, path, route))
+            if "/v3/" in path:
+                self.entries.append((method, path.replace("/v3/", "/r0/", 1), route))
+
+
+def build_router(*modules: Routes) -> Router[Route]:
+    """One router of all modules' endpoints."""
+    router: Router[Route] = Router()
+    for routes in modules:
+        for method, path, route in routes.entries:
+            router.add(method, path, route)
+    return router

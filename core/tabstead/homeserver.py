@@ -1,0 +1,110 @@
+"""The homeserver: wires the parts, and answers every request that reaches it.
+
+`open` brings a database to life, `handle` answers one request, `close` ends it; being killed at any instant is as good
+as `close`. Errors become responses here and nowhere else.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from tabstead.client_api import ROUTES
+from tabstead.client_api.call import Context
+from tabstead.client_api.routes import Route, build_router
+from tabstead.configuration import Configuration
+from tabstead.errors import MatrixError
+from tabstead.http import Request, Response, Router, json_response
+from tabstead.media.thumbnails import Thumbnailer
+from tabstead.protocol.signatures import SigningKey
+from tabstead.rooms.local_server import LocalServer
+from tabstead.storage.database import Database, Db
+from tabstead.storage.dispatches import Life
+from tabstead.storage.positions import select_position
+from tabstead.storage.server_facts import find_fact, insert_fact
+from tabstead.streams.notifier import Notifier
+from tabstead.streams.typing_users import TypingUsers
+
+logger = logging.getLogger(__name__)
+
+_KEY_FACT: Final = "signing_key_seed"
+
+CORS_HEADERS: Final = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "access-control-allow-headers": "X-Requested-With, Content-Type, Authorization",
+}
+"""Client-Server API, § Web Browser Clients: on every response."""
+
+
+class Homeserver:
+    """A whole homeserver on one database."""
+
+    def __init__(self, context: Context, router: Router[Route]) -> None:
+        self.context = context
+        self._router = router
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        configuration: Configuration,
+        database: Database,
+        now_ms: Callable[[], int],
+        thumbnailer: Thumbnailer | None = None,
+    ) -> "Homeserver":
+        """Bring the database's homeserver to life; a new database gets a signing key.
+
+        `now_ms` is the time in milliseconds since the Unix epoch.
+        """
+        seed, position = await database.write(lambda db: (_signing_key_seed(db), select_position(db)))
+        context = Context(
+            configuration=configuration,
+            database=database,
+            local_server=LocalServer(
+                name=configuration.server_name,
+                signing_key=SigningKey(key_id="ed25519:1", seed=seed),
+                now_ms=now_ms,
+            ),
+            now_ms=now_ms,
+            notifier=Notifier(position),
+            typing_users=TypingUsers(now_ms),
+            thumbnailer=thumbnailer,
+            life=Life(name=secrets.token_hex(8)),
+        )
+        return cls(context, build_router(*ROUTES))
+
+    async def handle(self, request: Request) -> Response:
+        """Answer a request. Whatever goes wrong becomes a Matrix error response."""
+        if request.method == "OPTIONS":
+            return Response(status=204, headers=CORS_HEADERS)
+        try:
+            response = await self._answer(request)
+        except MatrixError as error:
+            response = json_response(error.to_json(), error.status, error.headers())
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            failure = {"errcode": "M_UNKNOWN", "error": "The server failed to answer; its log says why."}
+            response = json_response(failure, 500)
+        return replace(response, headers={**CORS_HEADERS, **response.headers})
+
+    async def _answer(self, request: Request) -> Response:
+        match = self._router.match(request.method, request.path)
+        return await match.endpoint.answer(self.context, replace(request, path_parameters=match.parameters))
+
+    async def close(self) -> None:
+        """Let waiting requests go and close the database."""
+        self.context.notifier.wake()
+        await self.context.database.close()
+
+
+def _signing_key_seed(db: Db) -> bytes:
+    seed = find_fact(db, _KEY_FACT)
+    if seed is None:
+        seed = secrets.token_bytes(32)
+        insert_fact(db, _KEY_FACT, seed)
+    return seed

@@ -1,0 +1,1 @@
+"""The media store: uploads, downloads and thumbnails."""

@@ -1,0 +1,1 @@
+"""What push rules say of events: notification counts per user and room."""

@@ -1,0 +1,98 @@
+-- Rooms and events by numeric ids; JSON is stored once.
+CREATE TABLE rooms (
+    room_nid INTEGER PRIMARY KEY,
+    room_id TEXT NOT NULL UNIQUE,
+    room_version TEXT NOT NULL,
+    state_snapshot INTEGER NOT NULL DEFAULT 0,   -- the state after all forward extremities
+    is_public INTEGER NOT NULL DEFAULT 0         -- in the room directory
+);
+
+-- (event type, state key), interned.
+CREATE TABLE state_tuples (
+    tuple_nid INTEGER PRIMARY KEY,
+    type TEXT NOT NULL,
+    state_key TEXT NOT NULL,
+    UNIQUE (type, state_key)
+);
+
+CREATE TABLE events (
+    event_nid INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE,
+    room_nid INTEGER NOT NULL,
+    stream_position INTEGER,                      -- NULL: an outlier, known but not in the timeline
+    depth INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    tuple_nid INTEGER,                            -- NULL: not a state event
+    sender TEXT NOT NULL,
+    origin_server_ts INTEGER NOT NULL,
+    verdict INTEGER NOT NULL DEFAULT 0,           -- 0 accepted, 1 soft-failed, 2 rejected
+    state_before INTEGER NOT NULL DEFAULT 0,      -- snapshot
+    redacted_by INTEGER,                          -- event_nid of the redaction that was applied
+    pdu TEXT NOT NULL                             -- the signed JSON; redacted in place when redacted
+);
+CREATE UNIQUE INDEX events_by_position ON events (room_nid, stream_position) WHERE stream_position IS NOT NULL;
+CREATE UNIQUE INDEX events_in_stream ON events (stream_position) WHERE stream_position IS NOT NULL;
+
+CREATE TABLE forward_extremities (
+    room_nid INTEGER NOT NULL,
+    event_nid INTEGER NOT NULL,
+    PRIMARY KEY (room_nid, event_nid)
+) WITHOUT ROWID;
+
+-- The resolved state after the forward extremities.
+CREATE TABLE current_state (
+    room_nid INTEGER NOT NULL,
+    tuple_nid INTEGER NOT NULL,
+    event_nid INTEGER NOT NULL,
+    PRIMARY KEY (room_nid, tuple_nid)
+) WITHOUT ROWID;
+
+-- How it changed: what /sync tells of state between two positions.
+CREATE TABLE current_state_changes (
+    stream_position INTEGER NOT NULL,
+    room_nid INTEGER NOT NULL,
+    tuple_nid INTEGER NOT NULL,
+    event_nid INTEGER,                            -- NULL: no longer in the state
+    previous_nid INTEGER,
+    PRIMARY KEY (room_nid, stream_position, tuple_nid)
+) WITHOUT ROWID;
+
+-- Every user's membership as the current state has it, with the position of its last change.
+CREATE TABLE memberships (
+    user_id TEXT NOT NULL,
+    room_nid INTEGER NOT NULL,
+    membership TEXT NOT NULL,                     -- join, invite, leave, ban, knock
+    event_nid INTEGER NOT NULL,
+    stream_position INTEGER NOT NULL,
+    forgotten INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_id, room_nid)
+) WITHOUT ROWID;
+CREATE INDEX memberships_by_room ON memberships (room_nid, membership);
+
+-- Answers of PUT with a transaction id: per device, path and id.
+CREATE TABLE client_transactions (
+    user_id TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    transaction_id TEXT NOT NULL,
+    event_nid INTEGER,                            -- NULL where no event was sent (to-device)
+    created_ts INTEGER NOT NULL,
+    PRIMARY KEY (user_id, device_id, path, transaction_id)
+) WITHOUT ROWID;
+CREATE INDEX client_transactions_by_event ON client_transactions (event_nid);
+
+CREATE TABLE room_aliases (
+    room_alias TEXT PRIMARY KEY,
+    room_id TEXT NOT NULL,
+    creator TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX room_aliases_by_room ON room_aliases (room_id);
+
+-- Relations of events to others (m.relates_to), for bundled aggregations and redaction of reactions.
+CREATE TABLE event_relations (
+    event_nid INTEGER PRIMARY KEY,
+    relates_to TEXT NOT NULL,
+    relation_type TEXT NOT NULL,
+    aggregation_key TEXT
+);
+CREATE INDEX event_relations_by_target ON event_relations (relates_to, relation_type);

@@ -1,0 +1,1 @@
+"""Positions, the tokens made of them, and the notifier that carries a position, never data."""

@@ -1,0 +1,1 @@
+"""One module per stream: `initial` and `changes(after, up_to)`."""
