@@ -158,9 +158,7 @@ class MissingToken(Unauthenticated):
 class UnknownToken(Unauthenticated):
     errcode = "M_UNKNOWN_TOKEN"
 
-    def __init__(
-        self, sentence: str = "This access token is not known here.", *, soft_logout: bool = False
-    ) -> None:
+    def __init__(self, sentence: str = "This access token is not known here.", *, soft_logout: bool = False) -> None:
         super().__init__(sentence)
         self.soft_logout = soft_logout
 

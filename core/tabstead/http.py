@@ -6,6 +6,7 @@ specification's errors. A `Router` maps a method and a path template to an endpo
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,8 @@ JsonDict: TypeAlias = dict[str, Any]
 MAX_JSON_DEPTH: Final = 200
 """Deeper bodies are refused: Pyodide's interpreter does not survive a deep recursion of its JSON parser."""
 
-_BRACKETS = bytes.maketrans(b"{}", b"[]")
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|([\[\]{}])', re.DOTALL)
+"""A whole string, or a bracket outside of one."""
 
 
 def check_json_depth(text: bytes) -> None:
@@ -35,9 +37,7 @@ def check_json_depth(text: bytes) -> None:
 
 def _structure(text: bytes) -> Iterator[bytes]:
     """The brackets outside of strings."""
-    import re  # noqa: PLC0415
-
-    for match in re.finditer(rb'"(?:[^"\\]|\\.)*"|([\[\]{}])', text, re.DOTALL):
+    for match in _TOKENS.finditer(text):
         if match[1]:
             yield match[1]
 

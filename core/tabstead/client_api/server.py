@@ -30,7 +30,7 @@ def get_capabilities(call: Call, db: Db) -> Response:
         "m.change_password": {"enabled": True},
         "m.room_versions": {
             "default": DEFAULT_ROOM_VERSION,
-            "available": {name: "stable" for name in ROOM_VERSIONS},
+            "available": dict.fromkeys(ROOM_VERSIONS, "stable"),
         },
         "m.set_displayname": {"enabled": True},
         "m.set_avatar_url": {"enabled": True},
