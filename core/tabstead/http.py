@@ -20,8 +20,8 @@ JsonDict: TypeAlias = dict[str, Any]
 MAX_JSON_DEPTH: Final = 200
 """Deeper bodies are refused: Pyodide's interpreter does not survive a deep recursion of its JSON parser."""
 
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|([\[\]{}])', re.DOTALL)
-"""A whole string, or a bracket outside of one."""
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|([\[\]{}])', re.DOTALL)
+"""A string, to the end of the text when it is unterminated, or a bracket outside of one."""
 
 
 def check_json_depth(text: bytes) -> None:
