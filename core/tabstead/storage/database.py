@@ -79,9 +79,7 @@ class Database:
             return page_size * _pragma(db, "page_count"), page_size * free, _pragma(db, "user_version")
 
         size, free, version = await self.read(sizes)
-        return DatabaseStatistics(
-            size=size, free=free, schema_version=version, figures=self._engine.figures()
-        )
+        return DatabaseStatistics(size=size, free=free, schema_version=version, figures=self._engine.figures())
 
     async def integrity_check(self) -> list[str]:
         """What SQLite finds wrong with the database; empty when it is sound.
@@ -134,7 +132,6 @@ def _check_table(db: Db, table: str) -> list[str]:
     quoted = '"' + table.replace('"', '""') + '"'
     found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({quoted})")]
     found += [
-        f"{table}: row {row[1]} breaks a foreign key"
-        for row in db.execute(f"PRAGMA foreign_key_check({quoted})")
+        f"{table}: row {row[1]} breaks a foreign key" for row in db.execute(f"PRAGMA foreign_key_check({quoted})")
     ]
     return [problem for problem in found if problem != "ok"]

@@ -34,9 +34,7 @@ class Engine(Protocol):
     def figures(self) -> Mapping[str, float]: ...
 
 
-def run_transaction(
-    db: Db, begin: str, fn: Callable[[Db], T], *, before_commit: Callable[[], None] | None = None
-) -> T:
+def run_transaction(db: Db, begin: str, fn: Callable[[Db], T], *, before_commit: Callable[[], None] | None = None) -> T:
     """Run `fn` between `begin` and COMMIT. Whatever is raised on the way rolls everything back."""
     db.execute(begin)
     try:

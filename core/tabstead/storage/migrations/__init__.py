@@ -1,7 +1,6 @@
-"""The schema's history: an append-only tuple of migrations. A database's version is the number of those it
-has had.
+"""The schema's history: an append-only tuple of migrations.
 
-A migration takes the open transaction and returns whether it is finished. A long one does a slice and returns
+A database's version is the number of those it has had. A migration takes the open transaction and returns whether it is finished. A long one does a slice and returns
 False: it is called again, each time in a transaction of its own, also after a restart; so it finds in the
 database itself how far it got. A migration that was released is never changed.
 """
@@ -34,7 +33,7 @@ def is_current(db: sqlite3.Connection) -> bool:
     version = _schema_version(db)
     if version > len(MIGRATIONS):
         raise DatabaseTooNew(
-            f"The database has schema version {version}; this Tabstead knows versions up to {len(MIGRATIONS)}."
+            f"The database has schema version {version}; this Tabstead knows those up to {len(MIGRATIONS)}."
         )
     return version == len(MIGRATIONS)
 
