@@ -1,12 +1,11 @@
 """The database: where transaction functions run, and when what they wrote is durable.
 
-Owns the one connection to SQLite. A *transaction function* is synchronous and takes the open transaction
-`db`; it may run more than once and therefore changes nothing but `db`. What it raises rolls everything back
-and reaches the caller. No await happens while a transaction is open, and what a caller learns, be it a result
-or a refusal, is durable by then.
+Owns the one connection to SQLite. A *transaction function* is synchronous and takes the open transaction `db`; it may
+run more than once and therefore changes nothing but `db`. What it raises rolls everything back and reaches the caller.
+No await happens while a transaction is open, and what a caller learns, be it a result or a refusal, is durable by then.
 
-Two engines do the work: `file_engine` on a file of the operating system (CPython), `paged_engine` on pages
-that come from IndexedDB on demand (the browser). All that differs between the two is in them.
+Two engines do the work: `file_engine` on a file of the operating system (CPython), `paged_engine` on pages that come
+from IndexedDB on demand (the browser). All that differs between the two is in them.
 """
 
 import asyncio
@@ -61,8 +60,7 @@ class Database:
     async def write(self, fn: Callable[[Db], T]) -> T:
         """Run `fn` in a transaction and return its result once the transaction is durable.
 
-        Raises StorageFull or StorageUnavailable when it could not be made durable; then nothing of it
-        remains.
+        Raises StorageFull or StorageUnavailable when it can't be made durable; then nothing of it remains.
         """
         return await self._engine.write(fn)
 
@@ -84,8 +82,7 @@ class Database:
     async def integrity_check(self) -> list[str]:
         """What SQLite finds wrong with the database; empty when it is sound.
 
-        Goes table by table, so that other work gets its turn and only one table's pages are held in memory at
-        once.
+        Goes table by table, so that other work gets its turn and only one table's pages are held in memory at once.
         """
         problems: list[str] = []
         for table in await self.read(_select_tables):
@@ -94,9 +91,7 @@ class Database:
         return problems
 
     async def give_back_space(self, pages: int = 256) -> bool:
-        """Cut at most `pages` unused pages off the file; True when unused ones remain. Call it between
-        requests.
-        """
+        """Cut at most `pages` unused pages off the file, between requests. True when unused ones remain."""
 
         def shrink(db: Db) -> bool:
             db.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
@@ -108,7 +103,7 @@ class Database:
         if await self.read(migrations.is_current):
             return
         while not await self.write(migrations.migrate_step):
-            await asyncio.sleep(0)
+            continue
 
 
 async def _open_engine(path: str | Path, page_store: PageStore | None) -> Engine:
@@ -130,8 +125,7 @@ def _select_tables(db: Db) -> list[str]:
 
 def _check_table(db: Db, table: str) -> list[str]:
     quoted = '"' + table.replace('"', '""') + '"'
-    found = [str(row[0]) for row in db.execute(f"PRAGMA integrity_check({quoted})")]
-    found += [
-        f"{table}: row {row[1]} breaks a foreign key" for row in db.execute(f"PRAGMA foreign_key_check({quoted})")
-    ]
-    return [problem for problem in found if problem != "ok"]
+    found = [str(message) for (message,) in db.execute(f"PRAGMA integrity_check({quoted})") if message != "ok"]
+    for _, rowid, parent, _ in db.execute(f"PRAGMA foreign_key_check({quoted})"):
+        found.append(f"row {rowid} of {table} refers to a row of {parent} that does not exist")
+    return found

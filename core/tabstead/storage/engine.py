@@ -1,7 +1,8 @@
 """What the two ways of running a transaction share; used by `tabstead.storage.database` alone."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol, TypeAlias, TypeVar
 
 from tabstead.errors import StorageFull, StorageUnavailable
@@ -67,11 +68,23 @@ def roll_back(db: Db) -> None:
         db.execute("ROLLBACK")
 
 
-def explain(error: sqlite3.Error) -> Exception:
-    """The error that a client may see: a full or failing disk is no bug, all else is."""
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise SQLite's errors as what a client may see, where they are no bugs."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        known = explain(error)
+        if known:
+            raise known from error
+        raise
+
+
+def explain(error: BaseException) -> StorageFull | StorageUnavailable | None:
+    """What a full or failing disk means for a client; None for an error of any other kind."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return StorageFull("The server's storage is full.")
     if code in _UNAVAILABLE:
         return StorageUnavailable("The server's storage is not available at the moment.")
-    return error
+    return None

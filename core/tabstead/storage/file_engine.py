@@ -1,10 +1,10 @@
 """Transactions on a file of the operating system, for CPython.
 
-The file is in WAL mode with synchronous=FULL: a COMMIT returns once it is on the disk. That wait is what a
-write costs, so writers share it: those that arrive in one turn of the event loop run one after another inside
-one SQLite transaction, each within a savepoint of its own, and are answered after its COMMIT. One that raises
-is rolled back to its savepoint and harms nobody. When the whole group fails (a full disk), its members are
-tried again one by one, so that the one which was too big does not take the others with it.
+The file is in WAL mode with synchronous=FULL: a COMMIT returns once it is on the disk. That wait is what a write costs,
+so writers share it: those that arrive in one turn of the event loop run one after another inside one SQLite
+transaction, each within a savepoint of its own, and are answered after its COMMIT. One that raises is rolled back to
+its savepoint and harms nobody. When the whole group fails (a full disk), its members are tried again one by one, so
+that the one which was too big does not take the others with it.
 
 Nothing here awaits between BEGIN and COMMIT, so reads never see what isn't durable.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tabstead.errors import StorageUnavailable
-from tabstead.storage.engine import Db, explain, roll_back, run_read
+from tabstead.storage.engine import Db, explain, explained, roll_back, run_read
 
 T = TypeVar("T")
 
@@ -56,26 +56,19 @@ class FileEngine:
     @classmethod
     def open(cls, path: str | Path) -> "FileEngine":
         """Open or create the file; ":memory:" lives as long as the engine."""
-        try:
+        with explained():
             db = sqlite3.connect(path, isolation_level=None, cached_statements=512, timeout=1)
-        except sqlite3.Error as error:
-            raise explain(error) from error
-        try:
-            if not db.execute("PRAGMA page_count").fetchone()[0]:
-                db.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            for pragma in _PRAGMAS:
-                db.execute(f"PRAGMA {pragma}").fetchall()
-        except sqlite3.Error as error:
-            db.close()
-            raise explain(error) from error
+            try:
+                _configure(db)
+            except sqlite3.Error:
+                db.close()
+                raise
         return cls(db=db)
 
     async def read(self, fn: Callable[[Db], T]) -> T:
         self._check_open()
-        try:
+        with explained():
             return run_read(self.db, fn)
-        except sqlite3.Error as error:
-            raise explain(error) from error
 
     async def write(self, fn: Callable[[Db], T]) -> T:
         self._check_open()
@@ -122,7 +115,7 @@ class FileEngine:
             roll_back(self.db)
             if not isinstance(error, Exception):
                 raise
-            return explain(error) if isinstance(error, sqlite3.Error) else error
+            return explain(error) or error
         self.commits += 1
         return None
 
@@ -135,5 +128,12 @@ class FileEngine:
             if not self.db.in_transaction:
                 raise  # SQLite gave up the whole transaction: the disk is full or failing
             self.db.execute("ROLLBACK TO writer")
-            writer.error = explain(error) if isinstance(error, sqlite3.Error) else error
+            writer.error = explain(error) or error
         self.db.execute("RELEASE writer")
+
+
+def _configure(db: Db) -> None:
+    if not db.execute("PRAGMA page_count").fetchone()[0]:
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # possible on an empty file only
+    for pragma in _PRAGMAS:
+        db.execute(f"PRAGMA {pragma}").fetchall()

@@ -1,19 +1,18 @@
 """Transactions on a file whose pages come from IndexedDB on demand, for the browser.
 
-SQLite reads synchronously, IndexedDB doesn't. So a page that isn't in memory *fails* the read, the
-transaction rolls back, the missing pages are fetched, and the transaction function runs again, until it meets
-no gap. Nothing is evicted while a function is being repeated, or two pages might chase each other out for
-ever. SQLite and transaction functions may swallow the failed read (PRAGMA integrity_check does, and reports a
-corruption that isn't there): the misses are looked at before COMMIT, and whatever came of such a run is
-thrown away.
+SQLite reads synchronously, IndexedDB doesn't. So a page that isn't in memory *fails* the read, the transaction rolls
+back, the missing pages are fetched, and the transaction function runs again, until it meets no gap. Nothing is evicted
+while a function is being repeated, or two pages might chase each other out for ever. SQLite and transaction functions
+may swallow the failed read (PRAGMA integrity_check does, and reports a corruption that isn't there): the misses are
+looked at before COMMIT, and whatever came of such a run is thrown away.
 
-COMMIT puts the changes into the page store's memory; they are durable when `commit()` of the store returns.
-No answer, not even a refusal, leaves before that, because it may rest on what a crash could still take back.
-When such a flush fails (quota, I/O), the store's memory is what is durable again, and SQLite, whose cache no
-longer agrees with it, is opened anew.
+COMMIT puts the changes into the page store's memory; they are durable when `commit()` of the store returns. No answer,
+not even a refusal, leaves before that, because it may rest on what a crash could still take back. When such a flush
+fails (quota, I/O), the store's memory is what is durable again, and SQLite, whose cache no longer agrees with it, is
+opened anew.
 
-With locking_mode=EXCLUSIVE SQLite keeps its cache between transactions, journal_mode=MEMORY and
-cache_spill=OFF keep everything but whole commits away from the file.
+With locking_mode=EXCLUSIVE SQLite keeps its cache between transactions, journal_mode=MEMORY and cache_spill=OFF keep
+everything but whole commits away from the file.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from tabstead.errors import StorageFull, StorageUnavailable
-from tabstead.storage.engine import Db, explain, run_read, run_transaction
+from tabstead.storage.engine import Db, explained, run_read, run_transaction
 
 T = TypeVar("T")
 
@@ -56,9 +55,7 @@ class PageStore(Protocol):
 
     @property
     def stale(self) -> bool:
-        """Whether the file has changed under SQLite: it must be closed, then `reopen` awaited, then
-        opened.
-        """
+        """Whether the file changed under SQLite, which must close it, await `reopen`, and open it."""
 
     async def fault(self) -> bool:
         """Load the pages that were missed; False when there were none."""
@@ -72,9 +69,7 @@ class PageStore(Protocol):
         """Return once everything written so far is durable; concurrent callers share one flush."""
 
     async def reopen(self) -> None:
-        """Make the durable file readable again. Raises StorageUnavailable when another instance owns it
-        now.
-        """
+        """Make the durable file readable again. Raises StorageUnavailable when another instance owns it."""
 
     async def close(self) -> None: ...
 
@@ -82,7 +77,7 @@ class PageStore(Protocol):
         """Counters for status and benchmarks."""
 
 
-class _PageMissed(Exception):  # noqa: N818
+class _PageMissed(Exception):
     """A failed read was swallowed on the way: the run's result can't be trusted."""
 
 
@@ -139,7 +134,7 @@ class PagedEngine:
                 db = await self._connection()
                 try:
                     result = attempt(db)
-                except Exception as error:
+                except Exception:
                     if self.store.missed:
                         if not held:
                             self.store.hold()
@@ -147,7 +142,8 @@ class PagedEngine:
                         self.repeats += 1
                         await self.store.fault()
                     elif await self._is_durable():
-                        raise explain(error) if isinstance(error, sqlite3.Error) else error
+                        with explained():
+                            raise
                     continue
                 if is_write and self.store.pending:
                     await self.store.commit()
@@ -196,10 +192,11 @@ class PagedEngine:
             db = sqlite3.connect(self.path, isolation_level=None, cached_statements=512)
             try:
                 self._configure(db)
-            except sqlite3.Error as error:
+            except sqlite3.Error:
                 db.close()
                 if not await self.store.fault():
-                    raise explain(error) from error
+                    with explained():
+                        raise
             else:
                 self.db = db
                 return

@@ -1,8 +1,10 @@
 """The schema's history: an append-only tuple of migrations.
 
-A database's version is the number of those it has had. A migration takes the open transaction and returns whether it is finished. A long one does a slice and returns
-False: it is called again, each time in a transaction of its own, also after a restart; so it finds in the
-database itself how far it got. A migration that was released is never changed.
+A database's version is the number of those it has had.
+
+A migration takes the open transaction and returns whether it is finished. A long one does a slice and returns False: it
+is called again, each time in a transaction of its own, also after a restart; so it finds in the database itself how far
+it got. A migration that was released is never changed.
 """
 
 import sqlite3
