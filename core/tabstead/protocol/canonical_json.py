@@ -1,11 +1,13 @@
 """Canonical JSON: the one encoding of a value that is hashed, signed and measured.
 
-(appendix "Canonical JSON") Numbers are integers within ±(2^53 - 1), text has no lone surrogates. Rooms of versions 1 to 5
-hold events that break this; there only what cannot be encoded at all is refused. Values are walked with a stack of
-our own, and bounded to MAX_DEPTH levels, because the C encoder recurses and WebAssembly's stack is small.
+Numbers are integers within ±(2^53 - 1), text has no lone surrogates. Rooms of versions 1 to 5 hold events that break
+this; there only what cannot be encoded at all is refused. Values are walked level by level and bounded to MAX_DEPTH
+levels, because the C encoder recurses and WebAssembly's stack is small.
+(appendix "Canonical JSON")
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeAlias
 
 from canonicaljson import encode_canonical_json as _encode
@@ -13,6 +15,7 @@ from canonicaljson import encode_canonical_json as _encode
 from tabstead.errors import BadJson
 
 JsonDict: TypeAlias = dict[str, Any]
+Container: TypeAlias = dict[str, Any] | list[Any]
 
 MAX_DEPTH: Final = 200
 MAX_INTEGER: Final = 2**53 - 1
@@ -48,29 +51,31 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _check(value: object, *, strict: bool) -> None:
-    level: list[object] = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = _children(level, strict=strict)
-        if not level:
+    containers = _containers([value], strict=strict)
+    for _ in range(MAX_DEPTH):
+        if not containers:
             return
-    raise BadJson(f"The value is nested deeper than {MAX_DEPTH} levels.")
+        containers = _containers(_members(containers), strict=strict)
+    if containers:
+        raise BadJson(f"The value is nested deeper than {MAX_DEPTH} levels.")
 
 
-def _children(values: list[object], *, strict: bool) -> list[object]:
-    """Check the values that hold no others; give what the containers among them hold."""
-    children: list[object] = []
+def _containers(values: Iterable[object], *, strict: bool) -> list[Container]:
+    """The objects and arrays among the values; the others are checked here."""
+    containers: list[Container] = []
     for value in values:
-        kind = type(value)
-        if kind is dict:
-            assert isinstance(value, dict)
-            children.extend(value)
-            children.extend(value.values())
-        elif kind is list:
-            assert isinstance(value, list)
-            children.extend(value)
+        if isinstance(value, dict | list):
+            containers.append(value)
         elif strict:
             _check_scalar(value)
-    return children
+    return containers
+
+
+def _members(containers: list[Container]) -> Iterator[object]:
+    for container in containers:
+        yield from container
+        if isinstance(container, dict):
+            yield from container.values()
 
 
 def _check_scalar(value: object) -> None:

@@ -33,7 +33,7 @@ class StateResolution(Enum):
     V2_1 = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RedactionRules:
     """What redaction keeps of an event; everything else goes."""
 
@@ -46,7 +46,7 @@ class RedactionRules:
     """`m.room.member` keeps `third_party_invite`, with nothing but its `signed`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RoomVersion:
     """The rules of one room version."""
 
@@ -63,7 +63,7 @@ class RoomVersion:
     redacts_in_content: bool
     """`redacts` stands in a redaction's content instead of at its top level."""
     room_id_is_create_hash: bool
-    """The room ID is the create event's ID with `!`; that event has no `room_id`, and nobody's `auth_events` name it."""
+    """The room ID is the create event's ID with `!`. That event has no `room_id`, and no `auth_events` name it."""
     redaction: RedactionRules
 
     # Signatures
@@ -143,9 +143,7 @@ _V6_REDACTION: Final = _keeping(_V1_REDACTION, aliases=frozenset())
 # v8: restricted rooms keep whom they let in…
 _V8_REDACTION: Final = _keeping(_V6_REDACTION, join_rules=frozenset({"join_rule", "allow"}))
 # v9: …and who vouched for a member.
-_V9_REDACTION: Final = _keeping(
-    _V8_REDACTION, member=frozenset({"membership", "join_authorised_via_users_server"})
-)
+_V9_REDACTION: Final = _keeping(_V8_REDACTION, member=frozenset({"membership", "join_authorised_via_users_server"}))
 # v11: everything that authorisation looks at is kept, leftovers of old servers are not.
 _V11_REDACTION: Final = replace(
     _keeping(_V9_REDACTION, power_levels=_POWER_LEVEL_KEYS | {"invite"}, redaction=frozenset({"redacts"})),
@@ -200,9 +198,7 @@ _V7: Final = replace(_V6, name="7", knocking=True)
 _V8: Final = replace(_V7, name="8", restricted_joins=True, redaction=_V8_REDACTION)
 _V9: Final = replace(_V8, name="9", redaction=_V9_REDACTION)
 _V10: Final = replace(_V9, name="10", integer_power_levels=True, knock_restricted_joins=True)
-_V11: Final = replace(
-    _V10, name="11", redaction=_V11_REDACTION, creator_in_content=False, redacts_in_content=True
-)
+_V11: Final = replace(_V10, name="11", redaction=_V11_REDACTION, creator_in_content=False, redacts_in_content=True)
 _V12: Final = replace(
     _V11,
     name="12",
