@@ -6,6 +6,7 @@ CREATE TABLE rooms (
     state_snapshot INTEGER NOT NULL DEFAULT 0,   -- the state after all forward extremities
     is_public INTEGER NOT NULL DEFAULT 0         -- in the room directory
 );
+CREATE INDEX rooms_in_directory ON rooms (room_nid) WHERE is_public;
 
 -- (event type, state key), interned.
 CREATE TABLE state_tuples (
@@ -25,7 +26,7 @@ CREATE TABLE events (
     tuple_nid INTEGER,                            -- NULL: not a state event
     sender TEXT NOT NULL,
     origin_server_ts INTEGER NOT NULL,
-    verdict INTEGER NOT NULL DEFAULT 0,           -- 0 accepted, 1 soft-failed, 2 rejected
+    standing INTEGER NOT NULL DEFAULT 0,          -- 0 accepted, 1 soft-failed, 2 rejected
     state_before INTEGER NOT NULL DEFAULT 0,      -- snapshot
     redacted_by INTEGER,                          -- event_nid of the redaction that was applied
     pdu TEXT NOT NULL                             -- the signed JSON; redacted in place when redacted
@@ -38,6 +39,18 @@ CREATE TABLE forward_extremities (
     event_nid INTEGER NOT NULL,
     PRIMARY KEY (room_nid, event_nid)
 ) WITHOUT ROWID;
+
+-- Room state after every state event: each row the changes to its base, or the whole state.
+CREATE TABLE state_snapshots (
+    snapshot INTEGER PRIMARY KEY,                 -- 0, which is no row, is the empty state
+    room_nid INTEGER NOT NULL,
+    base INTEGER NOT NULL,                        -- 0: a keyframe
+    size INTEGER NOT NULL,                        -- entries of the state
+    since_keyframe INTEGER NOT NULL,              -- changes in the rows from the keyframe, exclusive, to this one
+    set_hash BLOB NOT NULL,                       -- of the state's entries in any order
+    changes BLOB NOT NULL                         -- pairs of varints: tuple_nid, event_nid or 0 for removed
+);
+CREATE INDEX state_snapshots_by_hash ON state_snapshots (room_nid, set_hash);
 
 -- The resolved state after the forward extremities.
 CREATE TABLE current_state (
@@ -64,6 +77,7 @@ CREATE TABLE memberships (
     membership TEXT NOT NULL,                     -- join, invite, leave, ban, knock
     event_nid INTEGER NOT NULL,
     stream_position INTEGER NOT NULL,
+    joined_until INTEGER NOT NULL DEFAULT 0,      -- the position at which the user was last joined, once gone
     forgotten INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (user_id, room_nid)
 ) WITHOUT ROWID;
@@ -79,7 +93,7 @@ CREATE TABLE client_transactions (
     created_ts INTEGER NOT NULL,
     PRIMARY KEY (user_id, device_id, path, transaction_id)
 ) WITHOUT ROWID;
-CREATE INDEX client_transactions_by_event ON client_transactions (event_nid);
+CREATE INDEX client_transactions_by_event ON client_transactions (event_nid) WHERE event_nid IS NOT NULL;
 
 CREATE TABLE room_aliases (
     room_alias TEXT PRIMARY KEY,
@@ -88,7 +102,7 @@ CREATE TABLE room_aliases (
 ) WITHOUT ROWID;
 CREATE INDEX room_aliases_by_room ON room_aliases (room_id);
 
--- Relations of events to others (m.relates_to), for bundled aggregations and redaction of reactions.
+-- Relations of events to others (m.relates_to), for bundled aggregations. A redacted event has none.
 CREATE TABLE event_relations (
     event_nid INTEGER PRIMARY KEY,
     relates_to TEXT NOT NULL,

@@ -1,0 +1,181 @@
+"""Events: each stored once, as the JSON that was signed.
+
+An event with a `stream_position` is in its room's timeline; one without is an *outlier*, known but not placed. What
+readers call the timeline are the accepted events among those with a position, in the order of their positions.
+A redacted event keeps its row: its JSON is redacted in place, `redacted_by` names the redaction.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from tabstead.protocol.canonical_json import JsonDict
+from tabstead.protocol.events import Event, load_event
+from tabstead.protocol.identifiers import EventID
+from tabstead.protocol.room_versions import get_room_version
+from tabstead.storage.database import Db
+from tabstead.storage.rooms import Room
+from tabstead.storage.state_tuples import intern_state_tuple
+
+
+class Standing(IntEnum):
+    """What the checks on receipt said of an event."""
+
+    ACCEPTED = 0
+    SOFT_FAILED = 1
+    REJECTED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistedEvent:
+    """An event with its place in the database."""
+
+    event: Event
+    event_nid: int
+    room_nid: int
+    stream_position: int | None
+    """None: an outlier."""
+    standing: Standing
+    state_before: int
+    """The snapshot of the room's state before the event."""
+    redacted_by: int | None
+    """The event_nid of the redaction that was applied to it."""
+
+    @property
+    def event_id(self) -> EventID:
+        return self.event.event_id
+
+    @property
+    def position(self) -> int:
+        """The stream position of an event that is in the timeline."""
+        assert self.stream_position is not None, "an outlier has no position"
+        return self.stream_position
+
+
+_COLUMNS = (
+    "e.event_nid, e.event_id, e.room_nid, e.stream_position, e.standing, e.state_before, e.redacted_by, e.pdu,"
+    " r.room_version"
+)
+_SELECT_EVENT = f"SELECT {_COLUMNS} FROM events e JOIN rooms r USING (room_nid)"
+
+
+def insert_event(
+    db: Db, room: Room, event: Event, *, stream_position: int | None, standing: Standing, state_before: int
+) -> PersistedEvent:
+    """Store an event that is not stored yet."""
+    row = db.execute(
+        "INSERT INTO events (event_id, room_nid, stream_position, depth, type, tuple_nid, sender, origin_server_ts,"
+        " standing, state_before, pdu) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING event_nid",
+        (
+            event.event_id,
+            room.room_nid,
+            stream_position,
+            event.depth,
+            event.type,
+            None if event.state_key is None else intern_state_tuple(db, event.state_tuple),
+            event.sender,
+            event.origin_server_ts,
+            int(standing),
+            state_before,
+            _encode(event.pdu),
+        ),
+    ).fetchone()
+    return PersistedEvent(
+        event=event,
+        event_nid=row[0],
+        room_nid=room.room_nid,
+        stream_position=stream_position,
+        standing=standing,
+        state_before=state_before,
+        redacted_by=None,
+    )
+
+
+def update_redacted(db: Db, event_nid: int, redacted_pdu: JsonDict, redacted_by: int) -> None:
+    """Replace an event's JSON by its redacted form."""
+    db.execute(
+        "UPDATE events SET pdu = ?, redacted_by = ? WHERE event_nid = ?",
+        (_encode(redacted_pdu), redacted_by, event_nid),
+    )
+
+
+def find_event(db: Db, event_id: str) -> PersistedEvent | None:
+    row = db.execute(f"{_SELECT_EVENT} WHERE e.event_id = ?", (event_id,)).fetchone()
+    return None if row is None else _persisted(row)
+
+
+def get_event(db: Db, event_nid: int) -> PersistedEvent:
+    """The event of a numeric id, which some row has."""
+    return _persisted(db.execute(f"{_SELECT_EVENT} WHERE e.event_nid = ?", (event_nid,)).fetchone())
+
+
+def select_events(db: Db, event_nids: Iterable[int]) -> dict[int, PersistedEvent]:
+    """The events of these numeric ids, by numeric id, in the order given."""
+    wanted = list(event_nids)
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
+        " JOIN rooms r USING (room_nid)",
+        (json.dumps(wanted),),
+    )
+    found = {row[0]: _persisted(row) for row in rows}
+    return {event_nid: found[event_nid] for event_nid in wanted if event_nid in found}
+
+
+def select_events_by_id(db: Db, event_ids: Iterable[str]) -> dict[EventID, PersistedEvent]:
+    """Those of the events that are known here."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN events e ON e.event_id = j.value"
+        " JOIN rooms r USING (room_nid)",
+        (json.dumps(list(event_ids)),),
+    )
+    return {event.event_id: event for event in map(_persisted, rows)}
+
+
+def select_timeline(
+    db: Db, room_nid: int, *, after: int, up_to: int, limit: int, forwards: bool = False
+) -> list[PersistedEvent]:
+    """At most `limit` events of the timeline with after < position <= up_to: the newest first, or the oldest first."""
+    rows = db.execute(
+        f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position > ? AND e.stream_position <= ? AND e.standing = 0"
+        f" ORDER BY e.stream_position {'ASC' if forwards else 'DESC'} LIMIT ?",
+        (room_nid, after, up_to, limit),
+    )
+    return [_persisted(row) for row in rows]
+
+
+def select_rooms_with_news(db: Db, *, after: int, up_to: int) -> set[int]:
+    """The room_nids of the rooms whose timeline has events with after < position <= up_to."""
+    rows = db.execute(
+        "SELECT DISTINCT room_nid FROM events WHERE stream_position > ? AND stream_position <= ? AND standing = 0",
+        (after, up_to),
+    )
+    return {room_nid for (room_nid,) in rows}
+
+
+def find_last_position(db: Db, room_nid: int, up_to: int) -> int | None:
+    """The position of the newest event of the timeline at or before `up_to`."""
+    row = db.execute(
+        "SELECT stream_position FROM events WHERE room_nid = ? AND stream_position <= ? AND standing = 0"
+        " ORDER BY stream_position DESC LIMIT 1",
+        (room_nid, up_to),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _encode(pdu: JsonDict) -> str:
+    return json.dumps(pdu, ensure_ascii=False, separators=(",", ":"))
+
+
+def _persisted(row: tuple[Any, ...]) -> PersistedEvent:
+    event_nid, event_id, room_nid, stream_position, standing, state_before, redacted_by, pdu, version = row
+    return PersistedEvent(
+        event=load_event(json.loads(pdu), event_id=event_id, room_version=get_room_version(version)),
+        event_nid=event_nid,
+        room_nid=room_nid,
+        stream_position=stream_position,
+        standing=Standing(standing),
+        state_before=state_before,
+        redacted_by=redacted_by,
+    )

@@ -1,0 +1,134 @@
+"""Memberships: what the current state of each room says of each user.
+
+A row follows the room's `m.room.member` events; `forgotten` and `joined_until` are this server's own.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tabstead.storage.database import Db
+
+JOINED: Final = "join"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    user_id: str
+    room_nid: int
+    membership: str
+    """join, invite, leave, ban or knock."""
+    event_nid: int
+    stream_position: int
+    """The position of the last change of the member event."""
+    joined_until: int
+    """The position at which the user was last joined; 0 for someone who never was. It counts once they are gone."""
+    forgotten: bool
+
+
+_SELECT: Final = (
+    "SELECT user_id, room_nid, membership, event_nid, stream_position, joined_until, forgotten FROM memberships"
+)
+
+
+def update_membership(
+    db: Db, user_id: str, room_nid: int, *, membership: str, event_nid: int, stream_position: int
+) -> None:
+    """Follow a member event that is now in the room's current state."""
+    db.execute(
+        "INSERT INTO memberships (user_id, room_nid, membership, event_nid, stream_position) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET"
+        " joined_until = CASE WHEN membership = 'join' THEN excluded.stream_position ELSE joined_until END,"
+        " forgotten = CASE WHEN excluded.membership = 'leave' THEN forgotten ELSE 0 END,"
+        " membership = excluded.membership, event_nid = excluded.event_nid,"
+        " stream_position = excluded.stream_position",
+        (user_id, room_nid, membership, event_nid, stream_position),
+    )
+
+
+def delete_membership(db: Db, user_id: str, room_nid: int) -> None:
+    """Follow a state that no longer knows the user."""
+    db.execute("DELETE FROM memberships WHERE user_id = ? AND room_nid = ?", (user_id, room_nid))
+
+
+def update_forgotten(db: Db, user_id: str, room_nid: int) -> None:
+    """The user wants to hear no more of a room that they left."""
+    db.execute("UPDATE memberships SET forgotten = 1 WHERE user_id = ? AND room_nid = ?", (user_id, room_nid))
+
+
+def find_membership(db: Db, user_id: str, room_nid: int) -> Membership | None:
+    row = db.execute(f"{_SELECT} WHERE user_id = ? AND room_nid = ?", (user_id, room_nid)).fetchone()
+    return None if row is None else _membership(row)
+
+
+def select_memberships(db: Db, user_id: str, memberships: Iterable[str] | None = None) -> list[Membership]:
+    """A user's rooms, forgotten ones too; those with one of these memberships, if any are given."""
+    found = [_membership(row) for row in db.execute(f"{_SELECT} WHERE user_id = ?", (user_id,))]
+    return found if memberships is None else [row for row in found if row.membership in set(memberships)]
+
+
+def select_members(db: Db, room_nid: int, memberships: Iterable[str] = (JOINED,)) -> list[Membership]:
+    """The users of a room with one of these memberships, in no order that matters."""
+    rows = db.execute(
+        f"{_SELECT} WHERE room_nid = ? AND membership IN (SELECT value FROM json_each(?))",
+        (room_nid, json.dumps(list(memberships))),
+    )
+    return [_membership(row) for row in rows]
+
+
+def select_joined_users(db: Db, room_nid: int) -> list[str]:
+    """The user ids of the joined members."""
+    rows = db.execute(
+        "SELECT user_id FROM memberships WHERE room_nid = ? AND membership = 'join'", (room_nid,)
+    )
+    return [user_id for (user_id,) in rows]
+
+
+def count_members(db: Db, room_nid: int, membership: str = JOINED) -> int:
+    row = db.execute(
+        "SELECT COUNT(*) FROM memberships WHERE room_nid = ? AND membership = ?", (room_nid, membership)
+    ).fetchone()
+    return int(row[0])
+
+
+def is_joined(db: Db, user_id: str, room_nid: int) -> bool:
+    row = db.execute(
+        "SELECT 1 FROM memberships WHERE user_id = ? AND room_nid = ? AND membership = 'join'",
+        (user_id, room_nid),
+    ).fetchone()
+    return row is not None
+
+
+def select_users_sharing_rooms(db: Db, user_id: str) -> set[str]:
+    """Everyone who is joined to a room that the user is joined to, the user too if joined to any."""
+    rows = db.execute(
+        "SELECT DISTINCT theirs.user_id FROM memberships mine JOIN memberships theirs"
+        " ON theirs.room_nid = mine.room_nid AND theirs.membership = 'join'"
+        " WHERE mine.user_id = ? AND mine.membership = 'join'",
+        (user_id,),
+    )
+    return {other for (other,) in rows}
+
+
+def share_room(db: Db, one: str, other: str) -> bool:
+    """Whether both are joined to some room."""
+    row = db.execute(
+        "SELECT 1 FROM memberships a JOIN memberships b ON b.room_nid = a.room_nid AND b.user_id = ?"
+        " AND b.membership = 'join' WHERE a.user_id = ? AND a.membership = 'join' LIMIT 1",
+        (other, one),
+    ).fetchone()
+    return row is not None
+
+
+def _membership(row: tuple[str, int, str, int, int, int, int]) -> Membership:
+    user_id, room_nid, membership, event_nid, stream_position, joined_until, forgotten = row
+    return Membership(
+        user_id=user_id,
+        room_nid=room_nid,
+        membership=membership,
+        event_nid=event_nid,
+        stream_position=stream_position,
+        joined_until=joined_until,
+        forgotten=bool(forgotten),
+    )

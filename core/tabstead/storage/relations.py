@@ -1,0 +1,70 @@
+"""Which events relate to which (`m.relates_to` with a `rel_type`). Redacted, soft-failed and rejected ones don't."""
+
+import json
+from collections.abc import Iterable
+
+from tabstead.storage.database import Db
+
+
+def insert_relation(
+    db: Db, event_nid: int, relates_to: str, relation_type: str, aggregation_key: str | None
+) -> None:
+    db.execute(
+        "INSERT INTO event_relations (event_nid, relates_to, relation_type, aggregation_key) VALUES (?, ?, ?, ?)",
+        (event_nid, relates_to, relation_type, aggregation_key),
+    )
+
+
+def delete_relation(db: Db, event_nid: int) -> None:
+    """The event was redacted: it relates to nothing any more."""
+    db.execute("DELETE FROM event_relations WHERE event_nid = ?", (event_nid,))
+
+
+def select_relating(
+    db: Db,
+    room_nid: int,
+    relates_to: str,
+    *,
+    relation_type: str | None = None,
+    event_type: str | None = None,
+    after: int,
+    up_to: int,
+    limit: int,
+    forwards: bool = False,
+) -> list[int]:
+    """The event_nids of what relates to an event, with after < position <= up_to: the newest first, or the oldest."""
+    rows = db.execute(
+        "SELECT e.event_nid FROM event_relations r JOIN events e USING (event_nid)"
+        " WHERE r.relates_to = ?1 AND (?2 IS NULL OR r.relation_type = ?2) AND (?3 IS NULL OR e.type = ?3)"
+        " AND e.room_nid = ?4 AND e.stream_position > ?5 AND e.stream_position <= ?6"
+        f" ORDER BY e.stream_position {'ASC' if forwards else 'DESC'} LIMIT ?7",
+        (relates_to, relation_type, event_type, room_nid, after, up_to, limit),
+    )
+    return [event_nid for (event_nid,) in rows]
+
+
+def select_relations_to(
+    db: Db, room_nid: int, event_ids: Iterable[str], relation_types: Iterable[str]
+) -> list[tuple[str, str, int]]:
+    """(related event id, relation type, event_nid) of what relates to these events, in the order of the stream."""
+    rows = db.execute(
+        "SELECT r.relates_to, r.relation_type, r.event_nid FROM json_each(?) j"
+        " CROSS JOIN event_relations r ON r.relates_to = j.value JOIN events e USING (event_nid)"
+        " WHERE r.relation_type IN (SELECT value FROM json_each(?)) AND e.room_nid = ? ORDER BY e.stream_position",
+        (json.dumps(list(event_ids)), json.dumps(list(relation_types)), room_nid),
+    )
+    return rows.fetchall()
+
+
+def select_thread_roots(db: Db, room_nid: int, *, before: int, limit: int) -> list[tuple[str, int]]:
+    """The roots of the room's threads with the position of each thread's newest event, newest first.
+
+    Only threads whose newest event is before the position `before`.
+    """
+    rows = db.execute(
+        "SELECT r.relates_to, MAX(e.stream_position) AS newest FROM events e JOIN event_relations r USING (event_nid)"
+        " WHERE e.room_nid = ? AND r.relation_type = 'm.thread' GROUP BY r.relates_to"
+        " HAVING newest < ? ORDER BY newest DESC LIMIT ?",
+        (room_nid, before, limit),
+    )
+    return rows.fetchall()
