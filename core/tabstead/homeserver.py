@@ -96,9 +96,13 @@ class Homeserver:
         match = self._router.match(request.method, request.path)
         return await match.endpoint.answer(self.context, replace(request, path_parameters=match.parameters))
 
+    def drain(self) -> None:
+        """Answer the requests that wait for news, also those to come, as if their time were up: the end is near."""
+        self.context.notifier.drain()
+
     async def close(self) -> None:
-        """Let waiting requests go and close the database."""
-        self.context.notifier.wake()
+        """Close the database. Requests that are still running get a StorageUnavailable."""
+        self.drain()
         await self.context.database.close()
 
 

@@ -13,6 +13,7 @@ class Notifier:
     def __init__(self, position: int) -> None:
         self.position = position
         self._news = asyncio.Event()
+        self._drained = False
 
     def advance(self, position: int) -> None:
         """A commit is durable: wake everyone, unless nothing of a stream was in it."""
@@ -26,10 +27,17 @@ class Notifier:
         news.set()
 
     async def wait(self, timeout_ms: int) -> bool:
-        """Wait for the next advance; False when the time is up."""
+        """Wait for the next advance; False when the time is up, or was ended by `drain`."""
+        if self._drained:
+            return False
         try:
             async with asyncio.timeout(timeout_ms / 1000):
                 await self._news.wait()
         except TimeoutError:
             return False
-        return True
+        return not self._drained
+
+    def drain(self) -> None:
+        """End every wait, also those to come, as if the time were up."""
+        self._drained = True
+        self.wake()

@@ -1,0 +1,123 @@
+"""The command `tabstead`.
+
+`tabstead serve --config FILE` binds its ports first, then opens the database, then says "listening on URL" on
+standard output, a line per port; from the first such line on, connections are answered. SIGTERM and SIGINT end it:
+those who wait for news are answered, running requests are finished, the database is closed, and the exit code is 0.
+A wrong configuration is exit code 2, a port or a database that can't be opened is 1.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from tabstead.errors import TabsteadError
+from tabstead.homeserver import Homeserver
+from tabstead.native.asgi import Application
+from tabstead.native.pillow_thumbnailer import PillowThumbnailer
+from tabstead.native.toml_configuration import InvalidConfiguration, Listen, Settings, read_settings
+from tabstead.storage.database import Database
+
+SHUTDOWN_SECONDS: Final = 5
+"""How long running requests may take to finish once the server was told to end."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    options = _build_parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(serve_homeserver(read_settings(options.config)))
+    except InvalidConfiguration as error:
+        for problem in error.problems:
+            print(f"tabstead: {options.config}: {problem}", file=sys.stderr)
+        return 2
+    except (TabsteadError, OSError) as error:
+        print(f"tabstead: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tabstead", description="A Matrix homeserver.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve_command = commands.add_parser("serve", help="run the homeserver until SIGTERM or SIGINT")
+    serve_command.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the configuration, see docs/configuration.md"
+    )
+    return parser
+
+
+async def serve_homeserver(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises OSError, StorageUnavailable, DatabaseTooNew when it can't begin."""
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end.set)
+    sockets = _listen(settings.listen)
+    homeserver = await Homeserver.open(
+        configuration=settings.build_configuration(),
+        database=await Database.open(settings.database.path),
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        thumbnailer=PillowThumbnailer(),
+    )
+    for scheme, listener in sockets.items():
+        print(f"listening on {scheme}://{_shown_address(listener)}", flush=True)
+    server_config = _build_server_config(settings.listen, sockets)
+    serving = asyncio.ensure_future(
+        serve(Application(homeserver), server_config, shutdown_trigger=end.wait)  # type: ignore[arg-type]
+    )
+    ending = asyncio.ensure_future(end.wait())
+    await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    homeserver.drain()
+    try:
+        async with asyncio.timeout(SHUTDOWN_SECONDS):
+            await serving
+    except TimeoutError:
+        logging.getLogger(__name__).warning("ended while requests were still running")
+    finally:
+        await homeserver.close()
+
+
+def _listen(listen: Listen) -> dict[str, socket.socket]:
+    """Listening sockets by scheme. Connections queue up from here on."""
+    ports = {"http": listen.chosen_http_port, "https": listen.https_port}
+    return {scheme: _bind(listen.host, port) for scheme, port in ports.items() if port is not None}
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=100)
+    except OSError as error:
+        raise OSError(f"can't listen on {host} port {port}: {error.strerror}") from error
+
+
+def _shown_address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _build_server_config(listen: Listen, sockets: dict[str, socket.socket]) -> Config:
+    """Hypercorn's configuration; it takes the sockets over."""
+    addresses = {scheme: f"fd://{listener.detach()}" for scheme, listener in sockets.items()}
+    config = Config()
+    config.loglevel = "WARNING"
+    config.include_server_header = False
+    config.graceful_timeout = SHUTDOWN_SECONDS
+    config.keep_alive_timeout = 60
+    if "https" in addresses:
+        config.certfile, config.keyfile = str(listen.tls_certificate), str(listen.tls_key)
+        config.bind = addresses["https"]
+        config.insecure_bind = [addresses["http"]] if "http" in addresses else []
+    else:
+        config.bind = addresses["http"]
+    return config

@@ -1,0 +1,140 @@
+"""`tabstead serve` as an operator meets it: a child process, a port, signals."""
+
+import http.client
+import json
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Serve = Callable[[], "NativeServer"]
+
+
+class NativeServer:
+    """A running child process, and where it listens."""
+
+    def __init__(self, configuration: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tabstead", "serve", "--config", str(configuration)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.url = self.read_url()
+
+    def read_url(self) -> str:
+        """Where it says it listens, in its next line."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        match = re.fullmatch(r"listening on (https?://\S+)\n", line)
+        assert match, self.process.communicate()[1] or line
+        return match[1]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.partition("://")[2].rpartition(":")
+        return host, int(port)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts a server on a free port; each call again on the same database."""
+    configuration = tmp_path / "tabstead.toml"
+    configuration.write_text('server_name = "localhost"\n[listen]\nhttp_port = 0\n[registration]\nopen = true\n')
+    servers: list[NativeServer] = []
+
+    def start() -> NativeServer:
+        servers.append(NativeServer(configuration))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.process.kill()
+        server.process.communicate()
+
+
+def get(server: NativeServer, path: str) -> tuple[int, object]:
+    connection = http.client.HTTPConnection(*server.address)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = json.loads(response.read())
+    connection.close()
+    return response.status, body
+
+
+def stop(server: NativeServer) -> int:
+    server.process.terminate()
+    return server.process.wait(timeout=30)
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tabstead", *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_it_answers_from_the_line_on_that_names_its_port(serve: Serve) -> None:
+    status, body = get(serve(), "/_matrix/client/versions")
+    assert status == 200
+    assert isinstance(body, dict)
+    assert "v1.19" in body["versions"]
+
+
+def test_sigterm_ends_it_cleanly(serve: Serve) -> None:
+    server = serve()
+    idle = socket.create_connection(server.address)  # a connection that is kept alive holds nothing up
+    get(server, "/_matrix/client/versions")
+    assert stop(server) == 0
+    idle.close()
+
+
+def test_the_signing_key_survives_a_restart(serve: Serve, tmp_path: Path) -> None:
+    def signing_key() -> bytes:
+        with sqlite3.connect(tmp_path / "tabstead.db") as db:
+            key: bytes = db.execute("SELECT value FROM server_facts WHERE name = 'signing_key_seed'").fetchone()[0]
+            return key
+
+    assert stop(serve()) == 0
+    first = signing_key()
+    assert stop(serve()) == 0
+    assert signing_key() == first
+
+
+def test_a_wrong_configuration_is_exit_code_2_and_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text('server_name = "localhost"\n[listen]\nhtp_port = 0\n')
+    ended = run("serve", "--config", str(file))
+    assert ended.returncode == 2
+    assert "listen.htp_port is not an option. Did you mean listen.http_port?" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use_is_exit_code_1_and_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file = tmp_path / "taken.toml"
+        file.write_text(f'server_name = "localhost"\n[listen]\nhttp_port = {port}\n')
+        ended = run("serve", "--config", str(file))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"tabstead: can't listen on 127.0.0.1 port {port}")
+
+
+def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "tabstead.toml"
+    file.write_text('server_name = "localhost"\n[listen]\nhttp_port = 0\n')
+    with sqlite3.connect(tmp_path / "tabstead.db") as db:
+        db.execute("PRAGMA user_version = 9999")
+    ended = run("serve", "--config", str(file))
+    assert ended.returncode == 1
+    assert "schema version 9999" in ended.stderr
+    assert "listening" not in ended.stdout
+
+
+@pytest.mark.parametrize("path", ["/_matrix/client/nowhere", "/_matrix/client/%2e%2e/versions"])
+def test_an_unknown_path_is_a_matrix_error(serve: Serve, path: str) -> None:
+    assert get(serve(), path) == (404, {"errcode": "M_UNRECOGNIZED", "error": "This path is not known."})
