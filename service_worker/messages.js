@@ -13,7 +13,7 @@
 
 /**
  * The stages of a first visit, in their order.
- * `download`, `unpack` and `store` count bytes; `start` has no measure.
+ * `download` and `unpack` count bytes; `start` has no measure.
  * @typedef {"download" | "unpack" | "start"} Stage
  */
 
@@ -59,9 +59,11 @@
 /**
  * `start` starts the homeserver and answers with its status; `claim` makes the worker control pages that were loaded around
  * it (a hard reload); `drain` ends parked `/sync` calls and lets go of the database, so that a newer worker can take over;
- * `skip-waiting` is for that newer one; `python` runs a developer's code and answers with its `repr`.
+ * `skip-waiting` is for that newer one; `python` runs a developer's code in the worker and answers with
+ * the `repr` of its last expression; `micropip` installs packages there for the worker's life.
  * @typedef {{type: "status"} | {type: "start"} | {type: "claim"} | {type: "export"} | {type: "import", file: Blob}
- *   | {type: "reset"} | {type: "drain"} | {type: "skip-waiting"} | {type: "python", code: string}} Request
+ *   | {type: "reset"} | {type: "drain"} | {type: "skip-waiting"} | {type: "python", code: string}
+ *   | {type: "micropip", packages: string[]}} Request
  */
 
 /**
