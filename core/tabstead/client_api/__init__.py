@@ -4,8 +4,13 @@ An endpoint parses, calls one function of the layers below and shapes the answer
 with the method and the path, then the section of the specification.
 """
 
-from tabstead.client_api import server
+from tabstead.client_api import account, login, register, server
 from tabstead.client_api.routes import Routes
 
-ROUTES: tuple[Routes, ...] = (server.routes,)
+ROUTES: tuple[Routes, ...] = (
+    server.routes,
+    register.routes,
+    login.routes,
+    account.routes,
+)
 """Every module's endpoints."""

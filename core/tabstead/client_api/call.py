@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
-from tabstead.accounts.access import Requester, authenticate
+from tabstead.accounts.access import Requester, authenticate, record_use
 from tabstead.configuration import Configuration
 from tabstead.errors import Forbidden, MissingToken
 from tabstead.http import JsonObject, Query, Request, Response
@@ -102,6 +102,11 @@ class Call:
     @property
     def user_id(self) -> str:
         return self.requester.user_id
+
+    def record_use(self, db: Db) -> None:
+        """Note in a write what the use of the access token changes."""
+        if self._requester is not None:
+            record_use(db, self._requester, self.request.client_address, self.now_ms)
 
     @property
     def now_ms(self) -> int:

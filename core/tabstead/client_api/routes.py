@@ -29,9 +29,13 @@ class ReadRoute:
     access: Access
 
     async def answer(self, context: Context, request: Request) -> Response:
-        return await context.database.read(
-            lambda db: self.endpoint(Call.authenticated(context, request, db, self.access), db)
-        )
+        call, response = await context.database.read(lambda db: self._run(context, request, db))
+        await _record_first_use(call)
+        return response
+
+    def _run(self, context: Context, request: Request, db: Db) -> tuple[Call, Response]:
+        call = Call.authenticated(context, request, db, self.access)
+        return call, self.endpoint(call, db)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +44,12 @@ class WriteRoute:
     access: Access
 
     async def answer(self, context: Context, request: Request) -> Response:
-        return await context.write_once(
-            request, lambda db: self.endpoint(Call.authenticated(context, request, db, self.access), db)
-        )
+        return await context.write_once(request, lambda db: self._run(context, request, db))
+
+    def _run(self, context: Context, request: Request, db: Db) -> Response:
+        call = Call.authenticated(context, request, db, self.access)
+        call.record_use(db)
+        return self.endpoint(call, db)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +59,15 @@ class WaitingRoute:
 
     async def answer(self, context: Context, request: Request) -> Response:
         call = await context.database.read(lambda db: Call.authenticated(context, request, db, self.access))
+        await _record_first_use(call)
         return await self.endpoint(call)
+
+
+async def _record_first_use(call: Call) -> None:
+    """The first use of a refreshed token ends the one before it: the only thing that a mere reader changes."""
+    requester = call.optional_requester
+    if requester is not None and requester.unused_token is not None:
+        await call.context.database.write(call.record_use)
 
 
 class Routes:

@@ -1,0 +1,73 @@
+"""Devices: made by logging in, ended by logging out; a device's tokens and keys end with it."""
+
+import secrets
+import string
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tabstead.accounts.access import Grant, grant_tokens
+from tabstead.errors import InvalidParam
+from tabstead.storage import access_tokens, devices
+from tabstead.storage.database import Db
+from tabstead.storage.devices import Device
+
+_MAX_DEVICE_ID_BYTES: Final = 512
+_MAX_DISPLAY_NAME_CHARACTERS: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDevice:
+    """What a client asks for when it logs in."""
+
+    device_id: str | None = None
+    """An existing device's, a new one's, or None: the server chooses."""
+    display_name: str | None = None
+    """Of a new device."""
+    refreshable: bool = False
+    """The client can refresh its access token."""
+    address: str = ""
+
+
+def log_in(db: Db, user_id: str, new: NewDevice, now_ms: int) -> Grant:
+    """Tokens for a device of the user, new or known; a known device's old tokens end. Raises InvalidParam."""
+    device_id = _check_device_id(new.device_id) if new.device_id is not None else _generate_device_id()
+    known = devices.find_device(db, user_id, device_id)
+    if known is None:
+        devices.insert_device(
+            db,
+            user_id,
+            Device(
+                device_id=device_id,
+                display_name=check_display_name(new.display_name),
+                last_seen_ts=now_ms,
+                last_seen_ip=new.address,
+            ),
+        )
+    else:
+        access_tokens.delete_access_tokens(db, user_id, device_id)
+    return grant_tokens(db, user_id, device_id, refreshable=new.refreshable, now_ms=now_ms)
+
+
+def delete_devices(db: Db, user_id: str, device_ids: Iterable[str]) -> None:
+    """End devices with all that is theirs; unknown ones are no error."""
+    for device_id in device_ids:
+        access_tokens.delete_access_tokens(db, user_id, device_id)
+        devices.delete_device(db, user_id, device_id)
+
+
+def check_display_name(display_name: str | None) -> str | None:
+    """Raises InvalidParam for a name that is too long."""
+    if display_name is not None and len(display_name) > _MAX_DISPLAY_NAME_CHARACTERS:
+        raise InvalidParam(f"A device's display name has at most {_MAX_DISPLAY_NAME_CHARACTERS} characters.")
+    return display_name
+
+
+def _check_device_id(device_id: str) -> str:
+    if not device_id or len(device_id.encode("utf-8", "surrogatepass")) > _MAX_DEVICE_ID_BYTES:
+        raise InvalidParam(f"A device ID has 1 to {_MAX_DEVICE_ID_BYTES} bytes.")
+    return device_id
+
+
+def _generate_device_id() -> str:
+    return "".join(secrets.choice(string.ascii_uppercase) for _ in range(10))

@@ -1,0 +1,98 @@
+"""New accounts. Client-Server API, § Account registration."""
+
+from tabstead.accounts.access import Grant
+from tabstead.accounts.devices import NewDevice, log_in
+from tabstead.accounts.interactive_auth import DUMMY, Attempt, Challenge, confirm
+from tabstead.accounts.passwords import hash_password
+from tabstead.accounts.registration import check_username, create_user, generate_user_id
+from tabstead.client_api.call import Access, Call
+from tabstead.client_api.interactive_auth import challenge_response, parse_attempt
+from tabstead.client_api.login import grant_response, parse_new_device
+from tabstead.client_api.routes import Routes
+from tabstead.errors import Forbidden
+from tabstead.http import JsonObject, Response, json_response
+from tabstead.protocol.identifiers import UserID
+from tabstead.storage.database import Db
+from tabstead.storage.interactive_auth import AuthSession, update_outcome
+
+routes = Routes()
+
+
+@routes.waiting("POST", "/_matrix/client/v3/register", access=Access.NONE)
+async def register(call: Call) -> Response:
+    """POST /_matrix/client/v3/register. § Account registration."""
+    if call.query.choice("kind", ("user", "guest"), "user") == "guest":
+        return await _register_guest(call)
+    if not call.context.configuration.registration.open:
+        raise Forbidden("Registration is closed on this server.")
+    password = call.body().find_string("password")
+    password_hash = hash_password(password) if password is not None else None
+    return await call.context.write_once(call.request, lambda db: _register_user(call, db, password_hash))
+
+
+@routes.read("GET", "/_matrix/client/v3/register/available", access=Access.NONE)
+def get_username_available(call: Call, db: Db) -> Response:
+    """GET /_matrix/client/v3/register/available. § Account registration."""
+    check_username(db, call.query.string("username"), call.context.local_server.name)
+    return json_response({"available": True})
+
+
+@routes.read("GET", "/_matrix/client/v1/register/m.login.registration_token/validity", access=Access.NONE)
+def get_registration_token_validity(call: Call, db: Db) -> Response:
+    """GET /_matrix/client/v1/register/m.login.registration_token/validity. § Token-authenticated registration.
+
+    Registration takes no tokens here, so none is valid.
+    """
+    if not call.context.configuration.registration.open:
+        raise Forbidden("Registration is closed on this server.")
+    call.query.string("token")
+    return json_response({"valid": False})
+
+
+async def _register_guest(call: Call) -> Response:
+    if not call.context.configuration.registration.guests:
+        raise Forbidden("Guests are not allowed on this server.", errcode="M_GUEST_ACCESS_FORBIDDEN")
+    return await call.context.write_once(call.request, lambda db: _create_guest(call, db))
+
+
+def _create_guest(call: Call, db: Db) -> Response:
+    user_id = generate_user_id(db, call.context.local_server.name)
+    create_user(db, user_id, None, is_guest=True, now_ms=call.now_ms)
+    # "All parameters in the request body with the exception of initial_device_display_name MUST BE ignored."
+    display_name = call.request.optional_json_object().find_string("initial_device_display_name")
+    device = NewDevice(display_name=display_name, address=call.request.client_address)
+    return grant_response(call, log_in(db, user_id, device, call.now_ms))
+
+
+def _register_user(call: Call, db: Db, password_hash: str | None) -> Response:
+    answer = confirm(db, _parse_registration(call, password_hash), DUMMY, call.now_ms)
+    made_before = answer.session.outcome
+    # "Homeservers MUST perform the relevant checks before performing User-Interactive Authentication."
+    user_id = _choose_user_id(call, db, answer.session) if made_before is None else UserID(made_before)
+    if isinstance(answer, Challenge):
+        return challenge_response(answer)
+    if made_before is None:
+        create_user(db, user_id, answer.session.body.get("password_hash"), now_ms=call.now_ms)
+        update_outcome(db, answer.session.session_id, user_id)
+    return _log_in(call, db, user_id, JsonObject(answer.session.body))
+
+
+def _parse_registration(call: Call, password_hash: str | None) -> Attempt:
+    """The attempt, whose session remembers the password's hash in place of the password."""
+    attempt = parse_attempt(call.request, "register")
+    body = {key: value for key, value in attempt.body.items() if key != "password_hash"}
+    return attempt.with_body({**body, "password_hash": password_hash} if password_hash is not None else body)
+
+
+def _choose_user_id(call: Call, db: Db, session: AuthSession) -> UserID:
+    username = JsonObject(session.body).find_string("username")
+    if username is None:
+        return generate_user_id(db, call.context.local_server.name)
+    return check_username(db, username, call.context.local_server.name)
+
+
+def _log_in(call: Call, db: Db, user_id: UserID, body: JsonObject) -> Response:
+    if body.boolean("inhibit_login", False):
+        return json_response({"user_id": user_id, "home_server": call.context.local_server.name})
+    grant: Grant = log_in(db, user_id, parse_new_device(call, body), call.now_ms)
+    return grant_response(call, grant)

@@ -1,0 +1,52 @@
+"""This server's users. A user ID that was once given is never given again."""
+
+from dataclasses import dataclass
+
+from tabstead.storage.database import Db
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    user_id: str
+    password_hash: str | None
+    """None: the user cannot log in with a password."""
+    is_guest: bool
+    is_admin: bool
+    is_deactivated: bool
+
+
+def find_user(db: Db, user_id: str) -> User | None:
+    row = db.execute(
+        "SELECT password_hash, is_guest, is_admin, is_deactivated FROM users WHERE user_id = ?", (user_id,)
+    ).fetchone()
+    if row is None:
+        return None
+    password_hash, is_guest, is_admin, is_deactivated = row
+    return User(
+        user_id=user_id,
+        password_hash=password_hash,
+        is_guest=bool(is_guest),
+        is_admin=bool(is_admin),
+        is_deactivated=bool(is_deactivated),
+    )
+
+
+def insert_user(
+    db: Db, user_id: str, password_hash: str | None, *, is_guest: bool, is_admin: bool, now_ms: int
+) -> None:
+    db.execute(
+        "INSERT INTO users (user_id, password_hash, is_guest, is_admin, created_ts) VALUES (?, ?, ?, ?, ?)",
+        (user_id, password_hash, is_guest, is_admin, now_ms),
+    )
+
+
+def update_password_hash(db: Db, user_id: str, password_hash: str) -> None:
+    db.execute("UPDATE users SET password_hash = ? WHERE user_id = ?", (password_hash, user_id))
+
+
+def update_deactivated(db: Db, user_id: str, *, is_erased: bool) -> None:
+    """Close the account for good."""
+    db.execute(
+        "UPDATE users SET password_hash = NULL, is_deactivated = 1, is_erased = ? WHERE user_id = ?",
+        (is_erased, user_id),
+    )
