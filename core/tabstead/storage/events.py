@@ -101,6 +101,21 @@ def update_redacted(db: Db, event_nid: int, redacted_pdu: JsonDict, redacted_by:
     )
 
 
+def insert_pending_redaction(db: Db, redacts: str, redaction_nid: int) -> None:
+    """Keep a redaction for the event that it redacts, which is not here yet."""
+    db.execute("INSERT INTO pending_redactions (redacts, redaction_nid) VALUES (?, ?)", (redacts, redaction_nid))
+
+
+def take_pending_redactions(db: Db, event_id: str) -> list[int]:
+    """The event_nids of the redactions that waited for this event."""
+    rows = db.execute(
+        "SELECT redaction_nid FROM pending_redactions WHERE redacts = ? ORDER BY redaction_nid", (event_id,)
+    ).fetchall()
+    if rows:
+        db.execute("DELETE FROM pending_redactions WHERE redacts = ?", (event_id,))
+    return [redaction_nid for (redaction_nid,) in rows]
+
+
 def find_event(db: Db, event_id: str) -> PersistedEvent | None:
     row = db.execute(f"{_SELECT_EVENT} WHERE e.event_id = ?", (event_id,)).fetchone()
     return None if row is None else _persisted(row)
@@ -131,6 +146,32 @@ def select_events_by_id(db: Db, event_ids: Iterable[str]) -> dict[EventID, Persi
         (json.dumps(list(event_ids)),),
     )
     return {event.event_id: event for event in map(_persisted, rows)}
+
+
+def select_event_ids(db: Db, event_nids: Iterable[int]) -> dict[int, EventID]:
+    """The event ids of these numeric ids."""
+    rows = db.execute(
+        "SELECT e.event_nid, e.event_id FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value",
+        (json.dumps(list(event_nids)),),
+    )
+    return dict(rows.fetchall())
+
+
+def select_event_nids(db: Db, event_ids: Iterable[str]) -> dict[EventID, int]:
+    """The numeric ids of those of the events that are known here."""
+    rows = db.execute(
+        "SELECT e.event_id, e.event_nid FROM json_each(?) j CROSS JOIN events e ON e.event_id = j.value",
+        (json.dumps(list(event_ids)),),
+    )
+    return dict(rows.fetchall())
+
+
+def find_event_at(db: Db, room_nid: int, position: int) -> PersistedEvent | None:
+    """The event at exactly this position of the room."""
+    row = db.execute(
+        f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position = ?", (room_nid, position)
+    ).fetchone()
+    return None if row is None else _persisted(row)
 
 
 def select_timeline(

@@ -40,6 +40,13 @@ CREATE TABLE forward_extremities (
     PRIMARY KEY (room_nid, event_nid)
 ) WITHOUT ROWID;
 
+-- Redactions of events that are not here yet.
+CREATE TABLE pending_redactions (
+    redacts TEXT NOT NULL,                        -- event id
+    redaction_nid INTEGER NOT NULL,
+    PRIMARY KEY (redacts, redaction_nid)
+) WITHOUT ROWID;
+
 -- Room state after every state event: each row the changes to its base, or the whole state.
 CREATE TABLE state_snapshots (
     snapshot INTEGER PRIMARY KEY,                 -- 0, which is no row, is the empty state

@@ -1,0 +1,146 @@
+"""Persist an event whose fate is decided: the one door through which every event, ours or another server's, comes in.
+
+What is written, in this order: the event at the next stream position; its relation; a redaction's effect; the room's
+forward extremities; and, if the room's state changed, its new snapshot, the current state with a record of the change,
+and the memberships that follow from it. Then the followers are told.
+
+A soft-failed or rejected event is stored and takes part in nothing of this: it is no forward extremity, and the current
+state doesn't know it. When an accepted event refers to one, it stands for what that one refers to.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from tabstead.protocol.events import Event
+from tabstead.protocol.identifiers import StateTuple
+from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.redactions import apply_pending_redactions, apply_redaction
+from tabstead.rooms.state import resolve_snapshots, state_after
+from tabstead.storage.current_state import update_current
+from tabstead.storage.database import Db
+from tabstead.storage.events import (
+    PersistedEvent,
+    Standing,
+    get_event,
+    insert_event,
+    select_events,
+    select_events_by_id,
+)
+from tabstead.storage.memberships import delete_membership, update_membership
+from tabstead.storage.positions import next_position
+from tabstead.storage.relations import insert_relation
+from tabstead.storage.rooms import (
+    Room,
+    select_forward_extremities,
+    update_forward_extremities,
+    update_state_snapshot,
+)
+from tabstead.storage.state_history import diff
+
+
+def persist_event(
+    db: Db,
+    server: LocalServer,
+    room: Room,
+    event: Event,
+    *,
+    state_before: int,
+    standing: Standing = Standing.ACCEPTED,
+) -> PersistedEvent:
+    """Persist a new event of a room, the room being as the database has it. Returns it with its position.
+
+    `state_before` is the snapshot of the state before the event.
+    """
+    position = next_position(db)
+    persisted = insert_event(
+        db, room, event, stream_position=position, standing=standing, state_before=state_before
+    )
+    if standing is not Standing.ACCEPTED:
+        return persisted
+    _insert_relation_of(db, persisted)
+    if event.type == "m.room.redaction":
+        apply_redaction(db, room, persisted)
+    apply_pending_redactions(db, room, persisted)
+    extremities = _move_forward_extremities(db, room, persisted)
+    _move_current_state(db, room, persisted, extremities)
+    for follow in server.followers:
+        follow(db, persisted)
+    return persisted
+
+
+def relation_of(event: Event) -> tuple[str, str, str | None] | None:
+    """(event id, relation type, aggregation key) of an event's `m.relates_to`, if it relates to another event."""
+    relation: Any = event.content.get("m.relates_to")
+    if not isinstance(relation, dict):
+        return None
+    relates_to, relation_type, key = (relation.get(name) for name in ("event_id", "rel_type", "key"))
+    if not isinstance(relates_to, str) or not isinstance(relation_type, str):
+        return None
+    return relates_to, relation_type, key if isinstance(key, str) else None
+
+
+def _insert_relation_of(db: Db, persisted: PersistedEvent) -> None:
+    relation = relation_of(persisted.event)
+    if relation is not None:
+        insert_relation(db, persisted.event_nid, *relation)
+
+
+def _move_forward_extremities(db: Db, room: Room, persisted: PersistedEvent) -> list[int]:
+    """The event becomes a forward extremity, what it refers to no longer is one. Returns all of them."""
+    before = select_forward_extremities(db, room.room_nid)
+    referred = _accepted_behind(db, persisted.event.prev_events) if before else set()
+    removed = [event_nid for event_nid in before if event_nid in referred]
+    update_forward_extremities(db, room.room_nid, removed=removed, added=[persisted.event_nid])
+    return [*(event_nid for event_nid in before if event_nid not in referred), persisted.event_nid]
+
+
+def _accepted_behind(db: Db, prev_events: Collection[str]) -> set[int]:
+    """The accepted events that these are, or that stand behind those of them that were not accepted."""
+    accepted: set[int] = set()
+    seen = set(prev_events)
+    unvisited: Sequence[str] = [*prev_events]
+    while unvisited:
+        found = select_events_by_id(db, unvisited).values()
+        accepted |= {event.event_nid for event in found if event.standing is Standing.ACCEPTED}
+        behind = (
+            prev for event in found if event.standing is not Standing.ACCEPTED for prev in event.event.prev_events
+        )
+        unvisited = [event_id for event_id in dict.fromkeys(behind) if event_id not in seen]
+        seen |= set(unvisited)
+    return accepted
+
+
+def _move_current_state(db: Db, room: Room, persisted: PersistedEvent, extremities: list[int]) -> None:
+    """Bring the current state to the resolution of the states after all forward extremities."""
+    if len(extremities) == 1:
+        snapshot = state_after(db, persisted)
+    else:
+        tips = select_events(db, extremities).values()
+        snapshot = resolve_snapshots(db, room, [state_after(db, tip) for tip in tips])
+    changes = diff(db, room.state_snapshot, snapshot)
+    if not changes:
+        return
+    update_state_snapshot(db, room.room_nid, snapshot)
+    update_current(db, room.room_nid, persisted.position, changes)
+    for state_tuple, (_, event_nid) in changes.items():
+        _follow_membership(db, room, state_tuple, event_nid, persisted)
+
+
+def _follow_membership(
+    db: Db, room: Room, state_tuple: StateTuple, event_nid: int | None, cause: PersistedEvent
+) -> None:
+    event_type, user_id = state_tuple
+    if event_type != "m.room.member":
+        return
+    if event_nid is None:
+        delete_membership(db, user_id, room.room_nid)
+        return
+    member = cause if event_nid == cause.event_nid else get_event(db, event_nid)
+    update_membership(
+        db,
+        user_id,
+        room.room_nid,
+        membership=member.event.membership or "leave",
+        event_nid=event_nid,
+        stream_position=cause.position,
+    )

@@ -1,0 +1,172 @@
+"""Send an event of a local user: everything from what the client wants to the persisted event, in one transaction.
+
+The event refers to the room's forward extremities and is checked by the authorisation rules against the state before
+it, which is the room's current state unless the room has more extremities than an event may name. What comes twice is
+sent once: a transaction id is answered from storage, and a state that is so already stays as it is.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tabstead.errors import Forbidden
+from tabstead.protocol.auth_rules import Rejected, check_event_auth, select_auth_event_types
+from tabstead.protocol.canonical_json import JsonDict, encode_canonical_json
+from tabstead.protocol.events import Event, build_event, parse_event, reference_hash
+from tabstead.protocol.identifiers import EventID, RoomID, StateTuple, UserID
+from tabstead.protocol.room_versions import EventIDFormat, RoomVersion
+from tabstead.protocol.signatures import sign_event
+from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.persist import persist_event
+from tabstead.rooms.redactions import check_may_redact
+from tabstead.rooms.state import find_current_event, read_auth_state, resolve_snapshots, state_after
+from tabstead.storage.client_transactions import ClientTransaction, find_transaction, insert_transaction
+from tabstead.storage.database import Db
+from tabstead.storage.events import PersistedEvent, get_event, select_events
+from tabstead.storage.rooms import Room, get_room, insert_room, select_forward_extremities
+from tabstead.storage.state_history import EMPTY
+
+MAX_PREV_EVENTS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a client wants to send."""
+
+    type: str
+    content: JsonDict
+    state_key: str | None = None
+    redacts: str | None = None
+
+
+def send_event(
+    db: Db,
+    server: LocalServer,
+    room: Room,
+    sender: str,
+    draft: Draft,
+    *,
+    transaction: ClientTransaction | None = None,
+) -> PersistedEvent:
+    """Send an event to a room and return it, or the one that the transaction sent or that says the same already.
+
+    Raises Forbidden with the reason of the authorisation rules, BadJson or TooLarge for what makes no event.
+    """
+    if transaction is not None:
+        done = find_transaction(db, transaction)
+        if done is not None and done.event_nid is not None:
+            return get_event(db, done.event_nid)
+    room = get_room(db, room.room_nid)
+    persisted = _find_same_state(db, room, sender, draft) or _send_new(db, server, room, sender, draft)
+    if transaction is not None:
+        insert_transaction(db, transaction, persisted.event_nid, server.now_ms())
+    return persisted
+
+
+def send_create_event(
+    db: Db, server: LocalServer, version: RoomVersion, sender: str, content: JsonDict
+) -> tuple[Room, PersistedEvent]:
+    """Begin a room with its create event."""
+    room_id = None if version.room_id_is_create_hash else RoomID(f"!{secrets.token_urlsafe(18)}:{server.name}")
+    draft = Draft(type="m.room.create", content=content, state_key="")
+    event = _build(server, version, room_id, sender, draft, prev_events=[], auth_events={})
+    _check_auth(event, {}, version)
+    room = insert_room(db, event.room_id, version)
+    return room, persist_event(db, server, room, event, state_before=EMPTY)
+
+
+def _find_same_state(db: Db, room: Room, sender: str, draft: Draft) -> PersistedEvent | None:
+    """The current state event of this sender that says exactly what the draft says."""
+    if draft.state_key is None:
+        return None
+    current = find_current_event(db, room, draft.type, draft.state_key)
+    if current is None or current.event.sender != sender:
+        return None
+    # Encoded, because True and 1 are equal in Python.
+    same = encode_canonical_json(current.event.content) == encode_canonical_json(draft.content)
+    return current if same else None
+
+
+def _send_new(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> PersistedEvent:
+    prev_events, state_before = _place(db, room)
+    auth_state = read_auth_state(
+        db,
+        room,
+        state_before,
+        event_type=draft.type,
+        state_key=draft.state_key,
+        sender=sender,
+        content=draft.content,
+    )
+    event = _build(
+        server, room.version, room.room_id, sender, draft, prev_events=prev_events, auth_events=auth_state
+    )
+    _check_auth(event, auth_state, room.version)
+    if event.type == "m.room.redaction":
+        check_may_redact(db, room, sender, event.redacts)
+    return persist_event(db, server, room, event, state_before=state_before)
+
+
+def _place(db: Db, room: Room) -> tuple[list[Event], int]:
+    """What a new event refers to, and the snapshot of the state before it."""
+    extremities = list(select_events(db, select_forward_extremities(db, room.room_nid)).values())
+    if len(extremities) <= MAX_PREV_EVENTS:
+        return [tip.event for tip in extremities], room.state_snapshot
+    extremities.sort(key=lambda tip: tip.position, reverse=True)
+    chosen = extremities[:MAX_PREV_EVENTS]
+    snapshot = resolve_snapshots(db, room, [state_after(db, tip) for tip in chosen])
+    return [tip.event for tip in chosen], snapshot
+
+
+def _build(
+    server: LocalServer,
+    version: RoomVersion,
+    room_id: RoomID | None,
+    sender: str,
+    draft: Draft,
+    *,
+    prev_events: Iterable[Event],
+    auth_events: Mapping[StateTuple, Event],
+) -> Event:
+    """The event, hashed, signed and checked for its format."""
+    prev_events = list(prev_events)
+    named = [
+        auth_events[key]
+        for key in select_auth_event_types(draft.type, draft.state_key, sender, draft.content, version)
+        if key in auth_events
+    ]
+    pdu = build_event(
+        room_version=version,
+        room_id=room_id,
+        event_type=draft.type,
+        sender=UserID(sender),
+        content=draft.content,
+        state_key=draft.state_key,
+        prev_events=[event.event_id for event in prev_events],
+        auth_events=[event.event_id for event in named],
+        depth=max((event.depth for event in prev_events), default=0) + 1,
+        origin_server_ts=server.now_ms(),
+        redacts=None if draft.redacts is None else EventID(draft.redacts),
+        event_id=_new_event_id(server, version),
+        reference_hashes=_reference_hashes([*prev_events, *named], version),
+    )
+    return parse_event(sign_event(pdu, version, server.name, server.signing_key), version)
+
+
+def _check_auth(event: Event, auth_state: Mapping[StateTuple, Event], version: RoomVersion) -> None:
+    verdict = check_event_auth(event, auth_state, version)
+    if isinstance(verdict, Rejected):
+        raise Forbidden(f"The room does not allow this: {verdict.reason}.")
+
+
+def _new_event_id(server: LocalServer, version: RoomVersion) -> EventID | None:
+    if version.event_id_format is not EventIDFormat.IN_EVENT:
+        return None
+    return EventID(f"${secrets.token_urlsafe(18)}:{server.name}")
+
+
+def _reference_hashes(events: Iterable[Event], version: RoomVersion) -> Mapping[EventID, bytes] | None:
+    if not version.references_have_hashes:
+        return None
+    return {event.event_id: reference_hash(event.pdu, version) for event in events}
