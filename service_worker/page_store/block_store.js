@@ -173,7 +173,13 @@ export class BlockStore {
           continue;
         }
         const request = store.get(key);
-        request.onsuccess = () => store.put(update(block, request.result ?? new Uint8Array(BLOCK_SIZE)), key);
+        request.onsuccess = () => {
+          try {
+            store.put(update(block, request.result ?? new Uint8Array(BLOCK_SIZE)), key);
+          } catch {
+            transaction.abort();
+          }
+        };
       }
     });
   }
@@ -203,10 +209,13 @@ export class BlockStore {
    * @param {number[]} hot
    */
   noteHot(hot) {
-    if (this.lost) return;
-    const transaction = this.#database.transaction('meta', 'readwrite', { durability: 'relaxed' });
-    completionOf(transaction);
-    transaction.objectStore('meta').put(Uint32Array.from(hot), 'hot');
+    try {
+      const transaction = this.#database.transaction('meta', 'readwrite', { durability: 'relaxed' });
+      completionOf(transaction);
+      transaction.objectStore('meta').put(Uint32Array.from(hot), 'hot');
+    } catch {
+      // lost, or out of space: the next opener does without
+    }
   }
 
   /**

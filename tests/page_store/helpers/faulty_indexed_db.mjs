@@ -1,0 +1,63 @@
+// @ts-check
+/**
+ * fake-indexeddb as the global IndexedDB, with the accidents that a real one has: transactions that fail, and the death
+ * of the worker in the middle of one.
+ */
+
+import 'fake-indexeddb/auto';
+
+/** @type {Set<IDBDatabase>} */
+const alive = new Set();
+
+/** @type {Map<IDBDatabase, Set<IDBTransaction>>} */
+const unfinished = new Map();
+
+/** @typedef {'throw' | 'abort' | 'quota'} Accident */
+
+/** @type {(storeName: string) => Accident | null} */
+let chooseAccident = () => null;
+
+/** @param {string} name */
+const named = (name) => new DOMException(`injected ${name}`, name);
+
+const { transaction } = IDBDatabase.prototype;
+IDBDatabase.prototype.transaction = function (...parameters) {
+  if (unfinished.has(this) && !alive.has(this)) throw named('InvalidStateError');
+  const opened = transaction.apply(this, parameters);
+  alive.add(this);
+  const ofThis = unfinished.get(this) ?? new Set();
+  unfinished.set(this, ofThis.add(opened));
+  for (const end of ['complete', 'abort']) opened.addEventListener(end, () => ofThis.delete(opened));
+  return opened;
+};
+
+for (const method of /** @type {const} */ (['add', 'put'])) {
+  const original = IDBObjectStore.prototype[method];
+  IDBObjectStore.prototype[method] = function (value, key) {
+    const accident = chooseAccident(this.name);
+    if (accident === 'throw') throw named('UnknownError');
+    if (accident === 'quota') throw named('QuotaExceededError');
+    const request = original.call(this, value, key);
+    if (accident === 'abort') this.transaction.abort();
+    return request;
+  };
+}
+
+/** @param {(storeName: string) => Accident | null} choose asked at every value that is written */
+export function injectAccidents(choose) {
+  chooseAccident = choose;
+}
+
+/** The workers that have a connection die: what they had begun never happens, and they do nothing more. */
+export function killEverybody() {
+  for (const database of alive) {
+    for (const opened of unfinished.get(database) ?? []) {
+      try {
+        opened.abort();
+      } catch {
+        // it is being completed: the death came too late for it
+      }
+    }
+  }
+  alive.clear();
+}
