@@ -7,7 +7,7 @@ with the reason. What the rules look at is the room state given; where it comes 
 from tabstead.protocol.auth_rules.auth_events import check_auth_events
 from tabstead.protocol.auth_rules.event_auth import check_event_auth
 from tabstead.protocol.auth_rules.power_levels import PowerLevel, PowerLevels, parse_power_level
-from tabstead.protocol.auth_rules.room_state import RoomState
+from tabstead.protocol.auth_rules.room_state import RoomState, StateEvents
 from tabstead.protocol.auth_rules.selection import select_auth_event_types
 from tabstead.protocol.auth_rules.verdict import ALLOWED, Allowed, Rejected, Verdict
 
@@ -18,6 +18,7 @@ __all__ = [
     "PowerLevels",
     "Rejected",
     "RoomState",
+    "StateEvents",
     "Verdict",
     "check_auth_events",
     "check_event_auth",

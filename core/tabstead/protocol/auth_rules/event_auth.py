@@ -6,19 +6,17 @@ Signatures were checked before (`signatures.check_event_signatures`).
 (page of each room version, "Authorisation rules")
 """
 
-from collections.abc import Mapping
-
 from tabstead.protocol.auth_rules.membership import check_membership
 from tabstead.protocol.auth_rules.power_levels import check_power_levels_change, check_power_levels_content
-from tabstead.protocol.auth_rules.room_state import RoomState, creators_of
+from tabstead.protocol.auth_rules.room_state import RoomState, StateEvents, creators_of
 from tabstead.protocol.auth_rules.verdict import ALLOWED, Rejected, Verdict
 from tabstead.protocol.events.event import Event
 from tabstead.protocol.events.hashes import room_id_of
-from tabstead.protocol.identifiers import StateTuple, find_server_name_of, is_user_id
+from tabstead.protocol.identifiers import find_server_name_of, is_user_id
 from tabstead.protocol.room_versions import ROOM_VERSIONS, RoomVersion
 
 
-def check_event_auth(event: Event, auth_state: Mapping[StateTuple, Event], room_version: RoomVersion) -> Verdict:
+def check_event_auth(event: Event, auth_state: StateEvents, room_version: RoomVersion) -> Verdict:
     """The verdict of the rules on an event in a room with this state.
 
     Of the state only what `select_auth_event_types` names is looked at, and the create event, which must always be

@@ -1,8 +1,7 @@
 """The room state that an event is authorised against, in the words of the rules."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from tabstead.protocol.auth_rules.power_levels import PowerLevels
 from tabstead.protocol.canonical_json import JsonDict
@@ -17,11 +16,17 @@ POWER_LEVELS: Final[StateTuple] = ("m.room.power_levels", "")
 _NOBODY: Final[frozenset[str]] = frozenset()
 
 
+class StateEvents(Protocol):
+    """State events by type and state key: any mapping, or whatever finds them when they are asked for."""
+
+    def get(self, key: StateTuple, /) -> Event | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RoomState:
     """A view of some state of a room; only what authorisation looks at need be in it."""
 
-    events: Mapping[StateTuple, Event]
+    events: StateEvents
     room_version: RoomVersion
 
     @property

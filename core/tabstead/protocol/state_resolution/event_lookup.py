@@ -1,0 +1,83 @@
+"""Events by ID while a state is resolved: looked up once, and a missing one ends the resolution with its name."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from tabstead.protocol.auth_rules.room_state import CREATE, POWER_LEVELS, RoomState
+from tabstead.protocol.events.event import Event
+from tabstead.protocol.identifiers import EventID, StateTuple
+from tabstead.protocol.room_versions import RoomVersion
+
+GetEvent: TypeAlias = Callable[[EventID], Event | None]
+
+
+class Missing(Exception):
+    """These events are needed and not there."""
+
+    def __init__(self, event_ids: Iterable[EventID]) -> None:
+        super().__init__()
+        self.event_ids = frozenset(event_ids)
+
+
+class EventLookup:
+    """The events that one resolution needs, each asked for once, and what is known of their auth events."""
+
+    def __init__(self, get_event: GetEvent, room_version: RoomVersion) -> None:
+        self._get_event = get_event
+        self._room_version = room_version
+        self._events: dict[EventID, Event] = {}
+        self._power_levels_of: dict[EventID, EventID | None] = {}
+
+    def __call__(self, event_id: EventID) -> Event:
+        event = self.find(event_id)
+        if event is None:
+            raise Missing([event_id])
+        return event
+
+    def find(self, event_id: EventID) -> Event | None:
+        event = self._events.get(event_id)
+        if event is None:
+            event = self._get_event(event_id)
+            if event is not None:
+                self._events[event_id] = event
+        return event
+
+    def require(self, event_ids: Iterable[EventID]) -> list[Event]:
+        """All of these events and their auth events, so that what is missing is known at once."""
+        found = [(event_id, self.find(event_id)) for event_id in event_ids]
+        events = [event for _, event in found if event is not None]
+        missing = {event_id for event_id, event in found if event is None}
+        missing |= {
+            auth_event_id
+            for event in events
+            for auth_event_id in event.auth_events
+            if auth_event_id not in self._events and self.find(auth_event_id) is None
+        }
+        if missing:
+            raise Missing(missing)
+        return events
+
+    def auth_event_of(self, event: Event, key: StateTuple) -> Event | None:
+        """The event with this key among the auth events, the create event that a room ID names included."""
+        if key == CREATE and self._room_version.room_id_is_create_hash:  # v12-
+            return self(EventID("$" + event.room_id[1:]))
+        for auth_event_id in event.auth_events:
+            auth_event = self(auth_event_id)
+            if auth_event.type == key[0] and auth_event.state_key == key[1]:
+                return auth_event
+        return None
+
+    def power_levels_of(self, event: Event) -> EventID | None:
+        """The `m.room.power_levels` among an event's auth events."""
+        event_id = event.event_id
+        if event_id not in self._power_levels_of:
+            power_levels = self.auth_event_of(event, POWER_LEVELS)
+            self._power_levels_of[event_id] = None if power_levels is None else power_levels.event_id
+        return self._power_levels_of[event_id]
+
+    def sender_power_level(self, event: Event) -> float:
+        """The power level of an event's sender by the event's own auth events."""
+        state = {key: found for key in (CREATE, POWER_LEVELS) if (found := self.auth_event_of(event, key)) is not None}
+        if event.type == CREATE[0]:
+            state[CREATE] = event
+        return RoomState(state, self._room_version).power_levels.user_power_level(event.sender)
