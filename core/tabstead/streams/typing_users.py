@@ -1,7 +1,7 @@
 """Who is typing where: in memory alone, since a typing notice outlives nothing.
 
-Serials are milliseconds of the clock, made unique, so that they go on rising over a restart. A token older than this
-life gets every room's list once more, empty ones too.
+Changes are ordered by serials: milliseconds of the clock, made unique, so that they go on rising over a restart. A
+serial that was given to a client (`issue_serial`) is below every change that comes after it, even in one millisecond.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ class TypingUsers:
         self._until: dict[str, dict[str, int]] = {}
         self._changed: dict[str, int] = {}
         self.born = now_ms()
-        """The serial at which this life began."""
+        """The serial at which this life began: what a token from before knows of typing is forgotten here."""
         self.serial = self.born
 
     def start(self, room_id: str, user_id: str, timeout_ms: int) -> None:
@@ -32,9 +32,18 @@ class TypingUsers:
         """Who types in the room now."""
         return sorted(self._until.get(room_id, {}))
 
-    def changed_since(self, room_id: str, serial: int) -> bool:
-        """Whether a reader of that serial should be told the room's list."""
-        return serial < self.born or self._changed.get(room_id, 0) > serial
+    def active_rooms(self) -> list[str]:
+        """The rooms in which somebody types now."""
+        return [room_id for room_id, typing in self._until.items() if typing]
+
+    def rooms_changed_since(self, serial: int) -> list[str]:
+        """The rooms whose list changed after the serial, as far as this life knows."""
+        return [room_id for room_id, changed in self._changed.items() if changed > serial]
+
+    def issue_serial(self) -> int:
+        """The serial of now, for a client that knows every change up to now."""
+        self.serial = max(self.serial, self._now_ms())
+        return self.serial
 
     def expire(self) -> int | None:
         """Drop those whose time is up; the time (ms) at which the next one will be, if any."""

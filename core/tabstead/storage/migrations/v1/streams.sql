@@ -3,30 +3,30 @@ CREATE TABLE account_data (
     user_id TEXT NOT NULL,
     room_id TEXT NOT NULL,
     type TEXT NOT NULL,
-    content TEXT NOT NULL,
     stream_position INTEGER NOT NULL,
+    content TEXT NOT NULL,
     PRIMARY KEY (user_id, room_id, type)
 ) WITHOUT ROWID;
 CREATE INDEX account_data_by_position ON account_data (user_id, stream_position);
 
+-- How far users have read, one row per mark; a mark that moves gets a new position.
 CREATE TABLE receipts (
-    room_id TEXT NOT NULL,
+    stream_position INTEGER PRIMARY KEY,
+    room_nid INTEGER NOT NULL,
     user_id TEXT NOT NULL,
     receipt_type TEXT NOT NULL,                   -- m.read, m.read.private
     thread_id TEXT NOT NULL,                      -- '' unthreaded, 'main', or a thread root's event id
     event_id TEXT NOT NULL,
     event_position INTEGER NOT NULL,
-    ts INTEGER NOT NULL,
-    stream_position INTEGER NOT NULL,
-    PRIMARY KEY (room_id, user_id, receipt_type, thread_id)
-) WITHOUT ROWID;
-CREATE INDEX receipts_by_position ON receipts (stream_position);
+    ts INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX receipts_by_owner ON receipts (room_nid, user_id, receipt_type, thread_id);
 
 CREATE TABLE presence (
     user_id TEXT PRIMARY KEY,
-    presence TEXT NOT NULL,                       -- online, unavailable, offline
+    presence TEXT NOT NULL,                       -- online, unavailable, offline: as last set
     status_msg TEXT,
-    last_active_ts INTEGER NOT NULL,
+    last_active_ts INTEGER NOT NULL,              -- to a minute or two
     stream_position INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX presence_by_position ON presence (stream_position);
@@ -39,7 +39,7 @@ CREATE TABLE to_device_messages (
     type TEXT NOT NULL,
     content TEXT NOT NULL
 );
-CREATE INDEX to_device_messages_by_device ON to_device_messages (user_id, device_id, stream_position);
+CREATE INDEX to_device_messages_by_device ON to_device_messages (user_id, device_id);
 
 -- Users whose devices or cross-signing keys changed; the newest position of each counts.
 CREATE TABLE device_list_changes (
@@ -55,13 +55,14 @@ CREATE TABLE filters (
     PRIMARY KEY (user_id, filter_id)
 ) WITHOUT ROWID;
 
--- What push rules said of an event for a user: unread counts, until a read receipt passes it.
+-- Events that push rules notify a user of. Those that receipts have passed count as read.
 CREATE TABLE push_actions (
     user_id TEXT NOT NULL,
     room_nid INTEGER NOT NULL,
     event_position INTEGER NOT NULL,
-    thread_id TEXT NOT NULL,
-    notifies INTEGER NOT NULL,
+    thread_id TEXT NOT NULL,                      -- 'main' or a thread root's event id
+    unread INTEGER NOT NULL,                      -- 0: the user has spoken since
     highlights INTEGER NOT NULL,
+    actions TEXT NOT NULL,                        -- JSON
     PRIMARY KEY (user_id, room_nid, event_position)
 ) WITHOUT ROWID;

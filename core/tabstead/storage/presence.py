@@ -1,0 +1,80 @@
+"""Presence as users last set it, and when they were last active. What follows from the time that passed since is
+computed by whoever reads it."""
+
+from dataclasses import dataclass
+
+from tabstead.storage.database import Db
+from tabstead.storage.positions import next_position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPresence:
+    user_id: str
+    presence: str
+    """online, unavailable or offline."""
+    status_msg: str | None
+    last_active_ts: int
+
+
+_COLUMNS = "p.user_id, p.presence, p.status_msg, p.last_active_ts"
+
+_SHARES_ROOM = (
+    "(p.user_id = ?1 OR EXISTS (SELECT 1 FROM memberships theirs JOIN memberships mine USING (room_nid)"
+    " WHERE theirs.user_id = p.user_id AND theirs.membership = 'join'"
+    " AND mine.user_id = ?1 AND mine.membership = 'join'))"
+)
+
+
+def update_presence(db: Db, user_id: str, *, presence: str, status_msg: str | None, last_active_ts: int) -> None:
+    """Set a user's presence: news for everyone who shares a room with them."""
+    db.execute(
+        "INSERT INTO presence (user_id, presence, status_msg, last_active_ts, stream_position) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET presence = excluded.presence, status_msg = excluded.status_msg,"
+        " last_active_ts = excluded.last_active_ts, stream_position = excluded.stream_position",
+        (user_id, presence, status_msg, last_active_ts, next_position(db)),
+    )
+
+
+def update_last_active(db: Db, user_id: str, last_active_ts: int) -> None:
+    """Note activity that changes nothing others see: no news."""
+    db.execute("UPDATE presence SET last_active_ts = ? WHERE user_id = ?", (last_active_ts, user_id))
+
+
+def find_presence(db: Db, user_id: str) -> StoredPresence | None:
+    row = db.execute(f"SELECT {_COLUMNS} FROM presence p WHERE p.user_id = ?", (user_id,)).fetchone()
+    return None if row is None else _presence(row)
+
+
+def select_shared_presence(db: Db, user_id: str) -> list[StoredPresence]:
+    """The presence of everyone who shares a room with the user, and the user's own."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM presence p WHERE {_SHARES_ROOM}", (user_id,))
+    return [_presence(row) for row in rows]
+
+
+def select_presence_changes(
+    db: Db, user_id: str, *, after: int, up_to: int, active_after: int, active_up_to: int
+) -> list[StoredPresence]:
+    """The presence of those who share a room with the user, or are the user, and who either set it with
+    after < position <= up_to or were last active at active_after < time <= active_up_to."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM presence p WHERE (p.stream_position > ?2 AND p.stream_position <= ?3"
+        " OR p.presence <> 'offline' AND p.last_active_ts > ?4 AND p.last_active_ts <= ?5)"
+        f" AND {_SHARES_ROOM}",
+        (user_id, after, up_to, active_after, active_up_to),
+    )
+    return [_presence(row) for row in rows]
+
+
+def select_presence_of_members(db: Db, room_nid: int) -> list[StoredPresence]:
+    """The presence of a room's joined members."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM memberships m JOIN presence p USING (user_id)"
+        " WHERE m.room_nid = ? AND m.membership = 'join'",
+        (room_nid,),
+    )
+    return [_presence(row) for row in rows]
+
+
+def _presence(row: tuple[str, str, str | None, int]) -> StoredPresence:
+    user_id, presence, status_msg, last_active_ts = row
+    return StoredPresence(user_id=user_id, presence=presence, status_msg=status_msg, last_active_ts=last_active_ts)

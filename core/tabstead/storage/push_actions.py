@@ -1,0 +1,139 @@
+"""The events that push rules notify users of: unread counts, and the list of notifications.
+
+A row is read once a receipt of its user has passed it: an unthreaded one, or one of its thread. Receipts therefore
+write nothing here. Read rows stay for the list of notifications, the newest of them.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tabstead.storage.database import Db
+
+MAIN: Final = "main"
+"""The thread id of what is in no thread."""
+
+_KEPT_POSITIONS: Final = 20_000
+"""How far behind a receipt, in stream positions, read rows are kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadCount:
+    notifications: int
+    highlights: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    room_nid: int
+    event_position: int
+    actions: list[Any]
+    read: bool
+
+
+_IS_UNREAD: Final = (
+    "(p.unread AND p.event_position > COALESCE((SELECT MAX(r.event_position) FROM receipts r"
+    " WHERE r.room_nid = p.room_nid AND r.user_id = p.user_id AND r.thread_id IN ('', p.thread_id)), 0))"
+)
+_BEHIND_UNTHREADED: Final = (
+    "p.event_position > COALESCE((SELECT MAX(event_position) FROM receipts"
+    " WHERE room_nid = ?2 AND user_id = ?1 AND thread_id = ''), 0)"
+)
+"""Follows from the former; it spares looking at what was read long ago."""
+
+
+def insert_push_action(
+    db: Db,
+    user_id: str,
+    *,
+    room_nid: int,
+    event_position: int,
+    thread_id: str,
+    highlights: bool,
+    actions: Iterable[Any],
+) -> None:
+    """Notify the user of an event."""
+    db.execute(
+        "INSERT OR REPLACE INTO push_actions (user_id, room_nid, event_position, thread_id, unread, highlights,"
+        " actions) VALUES (?, ?, ?, ?, 1, ?, ?)",
+        (
+            user_id,
+            room_nid,
+            event_position,
+            thread_id,
+            int(highlights),
+            json.dumps(list(actions), ensure_ascii=False, separators=(",", ":")),
+        ),
+    )
+
+
+def update_spoken(db: Db, user_id: str, room_nid: int, thread_id: str) -> None:
+    """The user has sent something to the thread, and so has read what came before."""
+    db.execute(
+        "UPDATE push_actions AS p SET unread = 0"
+        f" WHERE p.user_id = ?1 AND p.room_nid = ?2 AND {_BEHIND_UNTHREADED} AND p.thread_id = ?3 AND {_IS_UNREAD}",
+        (user_id, room_nid, thread_id),
+    )
+
+
+def select_unread_counts(db: Db, user_id: str, room_nid: int) -> dict[str, UnreadCount]:
+    """What the user has not read of a room, by thread id."""
+    rows = db.execute(
+        "SELECT p.thread_id, COUNT(*), SUM(p.highlights) FROM push_actions p"
+        f" WHERE p.user_id = ?1 AND p.room_nid = ?2 AND {_BEHIND_UNTHREADED} AND {_IS_UNREAD} GROUP BY p.thread_id",
+        (user_id, room_nid),
+    )
+    return {
+        thread_id: UnreadCount(notifications=notifications, highlights=highlights)
+        for thread_id, notifications, highlights in rows
+    }
+
+
+def has_push_actions(db: Db, user_id: str, room_nid: int, *, after: int, up_to: int) -> bool:
+    """Whether an event of the room with after < position <= up_to notifies the user."""
+    row = db.execute(
+        "SELECT 1 FROM push_actions"
+        " WHERE user_id = ? AND room_nid = ? AND event_position > ? AND event_position <= ? LIMIT 1",
+        (user_id, room_nid, after, up_to),
+    ).fetchone()
+    return row is not None
+
+
+def select_notifications(
+    db: Db, user_id: str, *, before: int | None, limit: int, only_highlights: bool
+) -> list[Notification]:
+    """The newest notifications of a user, of all rooms, whose events are before the position."""
+    rows = db.execute(
+        f"SELECT p.room_nid, p.event_position, p.actions, {_IS_UNREAD} FROM push_actions p"
+        " WHERE p.user_id = ?1 AND (?2 IS NULL OR p.event_position < ?2) AND (NOT ?3 OR p.highlights)"
+        " ORDER BY p.event_position DESC LIMIT ?4",
+        (user_id, before, int(only_highlights), limit),
+    )
+    return [
+        Notification(room_nid=room_nid, event_position=event_position, actions=json.loads(actions), read=not unread)
+        for room_nid, event_position, actions, unread in rows
+    ]
+
+
+def delete_old_push_actions(db: Db, user_id: str, room_nid: int, thread_id: str, event_position: int) -> None:
+    """Forget what lies far behind a receipt; `thread_id` '' means every thread."""
+    db.execute(
+        "DELETE FROM push_actions WHERE user_id = ?1 AND room_nid = ?2 AND event_position < ?4"
+        " AND (?3 = '' OR thread_id = ?3)",
+        (user_id, room_nid, thread_id, event_position - _KEPT_POSITIONS),
+    )
+
+
+def delete_push_actions_of_user(db: Db, user_id: str, room_nid: int) -> None:
+    """The user is no longer in the room."""
+    db.execute("DELETE FROM push_actions WHERE user_id = ? AND room_nid = ?", (user_id, room_nid))
+
+
+def delete_push_actions_of_event(db: Db, room_nid: int, event_position: int) -> None:
+    """The event is gone, redacted: it notifies nobody."""
+    db.execute(
+        "DELETE FROM push_actions WHERE room_nid = ?1 AND event_position = ?2"
+        " AND user_id IN (SELECT user_id FROM memberships WHERE room_nid = ?1)",
+        (room_nid, event_position),
+    )
