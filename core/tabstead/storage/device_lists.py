@@ -5,7 +5,7 @@ from tabstead.storage.positions import next_position
 
 
 def insert_device_list_change(db: Db, user_id: str) -> None:
-    """The user's devices, their names or keys, or the cross-signing keys changed: news for who shares rooms with them."""
+    """The user's devices, names or keys of them, or cross-signing keys changed: news for all who share rooms."""
     db.execute(
         "INSERT INTO device_list_changes (user_id, stream_position) VALUES (?, ?)"
         " ON CONFLICT DO UPDATE SET stream_position = excluded.stream_position",
