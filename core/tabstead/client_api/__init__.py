@@ -4,7 +4,7 @@ An endpoint parses, calls one function of the layers below and shapes the answer
 with the method and the path, then the section of the specification.
 """
 
-from tabstead.client_api import account, login, register, server
+from tabstead.client_api import account, login, media, register, server
 from tabstead.client_api.routes import Routes
 
 ROUTES: tuple[Routes, ...] = (
@@ -12,5 +12,6 @@ ROUTES: tuple[Routes, ...] = (
     register.routes,
     login.routes,
     account.routes,
+    media.routes,
 )
 """Every module's endpoints."""

@@ -1,22 +1,18 @@
 """Thumbnails with Pillow, in threads beside the event loop.
 
-An image is refused by its header, before a pixel is decoded, when it would take too much memory; a few at a time are
-worked on. Only formats that browsers show are read at all. The first frame of an animation counts.
+An image is refused by what Pillow reads in its header, before a pixel is decoded, when it would take too much memory; a
+few at a time are worked on. Only formats that browsers show are read at all. The first frame of an animation counts.
 """
 
 import asyncio
 from io import BytesIO
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from tabstead.media.thumbnails import Thumbnail
+from tabstead.media.thumbnails import MAX_PIXELS, Thumbnail, ThumbnailMethod
 
 _FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP", "AVIF", "BMP")
-_MAX_PIXELS: Final = 50_000_000
-"""A decoded pixel takes up to four bytes, and an image is held twice while it is turned upright."""
 _AT_ONCE: Final = 2
 _JPEG_QUALITY: Final = 80
-
-Method = Literal["crop", "scale"]
 
 
 class PillowThumbnailer:
@@ -25,18 +21,20 @@ class PillowThumbnailer:
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def make_thumbnail(self, data: bytes, *, width: int, height: int, method: Method) -> Thumbnail | None:
+    async def make_thumbnail(
+        self, data: bytes, *, width: int, height: int, method: ThumbnailMethod
+    ) -> Thumbnail | None:
         async with self._turn:
             return await asyncio.to_thread(make_thumbnail, data, width=width, height=height, method=method)
 
 
-def make_thumbnail(data: bytes, *, width: int, height: int, method: Method) -> Thumbnail | None:
+def make_thumbnail(data: bytes, *, width: int, height: int, method: ThumbnailMethod) -> Thumbnail | None:
     """Scale an image; None when it is none that can be read, or too big. Blocks."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > _MAX_PIXELS:
+            if image.width * image.height > MAX_PIXELS:
                 return None
             scaled = _scale(image, width, height, method)
             return _encode(scaled)
@@ -44,7 +42,7 @@ def make_thumbnail(data: bytes, *, width: int, height: int, method: Method) -> T
         return None  # whatever Pillow raises for a broken file
 
 
-def _scale(image: Any, width: int, height: int, method: Method) -> Any:
+def _scale(image: Any, width: int, height: int, method: ThumbnailMethod) -> Any:
     from PIL import Image, ImageOps
 
     if image.format == "JPEG":
