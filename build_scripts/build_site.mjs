@@ -1,0 +1,90 @@
+// @ts-check
+/**
+ * Builds the site into `dist/`: the page, Python as bytecode and as a memory snapshot, the service worker that knows all
+ * of it. Everything is content-hashed but the pages, `service_worker.js` and `tabstead.json`.
+ *
+ * usage: build_site.mjs WHEELS [SITE]   the folder of our own wheels (build_wasm_wheels.py); the target, `dist` if not given
+ * @module
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { hashOf, listFiles, writeAsset } from './site/assets.mjs';
+import { buildPage, bundleHooks, bundleWorker } from './site/bundle.mjs';
+import { resolvePackages } from './site/packages.mjs';
+import { PYODIDE_FOLDER, ROOT } from './site/pyodide_in_node.mjs';
+import { buildPythonFiles } from './site/python_files.mjs';
+import { buildSnapshot } from './site/snapshot.mjs';
+
+/** Files that a visitor's browser doesn't keep: a developer may ask for them. */
+const NOT_KEPT = /^service_worker\.js$|\.whl$/;
+
+/** Where the interpreter wants its extension modules (service_worker/tabstead_edge/side_modules.py). */
+const SIDE_MODULES = '/lib/side_modules/';
+
+/**
+ * @template T
+ * @param {string} name
+ * @param {() => Promise<T> | T} work
+ */
+async function step(name, work) {
+  const began = performance.now();
+  const result = await work();
+  console.log(`  ${name.padEnd(44)} ${((performance.now() - began) / 1000).toFixed(1).padStart(6)} s`);
+  return result;
+}
+
+/**
+ * @param {string} wheels
+ * @param {string} site
+ */
+async function buildSite(wheels, site) {
+  rmSync(site, { recursive: true, force: true });
+  mkdirSync(site, { recursive: true });
+  await step('the page', () => buildPage(site));
+  const packages = await step('resolve Python packages', () => resolvePackages(wheels));
+  const { zips, sideModules } = await step('compile Python to bytecode', () => buildPythonFiles(packages));
+  const snapshot = await step('take the memory snapshot', () => buildSnapshot(zips));
+  const hooks = await step("the pages' hooks", bundleHooks);
+  const runtime = {
+    wasm: writeAsset(site, 'pyodide.wasm', readFileSync(`${PYODIDE_FOLDER}pyodide.asm.wasm`)),
+    standardLibrary: writeAsset(site, 'python.zip', zips.standardLibrary),
+    packages: writeAsset(site, 'packages.zip', zips.packages),
+    core: writeAsset(site, 'core.zip', zips.core),
+    snapshot: writeAsset(site, 'snapshot.gz', await step('pack it', () => gzipSync(snapshot, { level: 9 }))),
+    sideModules: Object.fromEntries(
+      Object.entries(sideModules).map(([name, data]) => [SIDE_MODULES + name, writeAsset(site, name, data)]),
+    ),
+    clientHooks: writeAsset(site, 'client_hooks.js', hooks),
+    lock: writeLock(site, packages),
+  };
+  const pyodideModule = writeAsset(site, 'pyodide.mjs', readFileSync(`${PYODIDE_FOLDER}pyodide.asm.mjs`));
+  if (!existsSync(join(site, 'tabstead.json'))) writeFileSync(join(site, 'tabstead.json'), '{}\n');
+  const files = listFiles(site, (path) => !NOT_KEPT.test(path) && path !== pyodideModule);
+  const version = hashOf(JSON.stringify([files, pyodideModule]));
+  const worker = await step('the service worker', () => bundleWorker({ files, runtime, version }, pyodideModule));
+  writeFileSync(join(site, 'service_worker.js'), worker);
+  const megabytes = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
+  console.log(`  ${files.length} files, ${megabytes.toFixed(1)} MB: ${site}`);
+}
+
+/**
+ * Pyodide's lock and the wheels it names, for a developer who installs packages at run time.
+ * @param {string} site
+ * @param {string} packages
+ */
+function writeLock(site, packages) {
+  const lock = JSON.parse(readFileSync(join(packages, 'pyodide-lock.json'), 'utf8'));
+  mkdirSync(join(site, 'assets/wheels'), { recursive: true });
+  for (const entry of Object.values(lock.packages)) {
+    writeFileSync(join(site, 'assets/wheels', entry.file_name), readFileSync(join(packages, entry.file_name)));
+    entry.file_name = `wheels/${entry.file_name}`;
+  }
+  return writeAsset(site, 'pyodide-lock.json', JSON.stringify(lock));
+}
+
+const [wheels, site = `${ROOT}dist`] = process.argv.slice(2);
+await buildSite(resolve(wheels), resolve(site)).catch((error) => {
+  console.error(String(error?.stack ?? error).slice(-4000)); // Node would print Pyodide's source, a single line of 1 MB
+  process.exit(1);
+});

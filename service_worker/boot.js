@@ -1,0 +1,147 @@
+// @ts-check
+/**
+ * One life of the homeserver: start it once, share the start among all who wait, start again after a break-down.
+ *
+ * The database has one writer. Whoever runs the homeserver holds an exclusive Web Lock named by the scope; the browser
+ * lets go of it when the worker dies. Should two ever believe they have it, the page store's fence stops the older.
+ * @module
+ */
+import { PageFile, mount } from './page_store/index.js';
+import { Bridge } from './bridge.js';
+import { startInterpreter } from './interpreter.js';
+import { sentenceOf } from './matrix_errors.js';
+import { announce } from './notices.js';
+import { SCOPE, scopedName, urlOf } from './site.js';
+import { read } from './static_files.js';
+import { canvas } from './thumbnails.js';
+
+const DATABASE_PATH = '/data/homeserver.db';
+
+/** How long a start waits for another worker to let go of the database. */
+const LOCK_PATIENCE_MS = 20_000;
+
+/** @typedef {{ bridge: Bridge, file: PageFile, serverName: string }} Homeserver */
+
+/** @type {Promise<Homeserver> | null} */
+let life = null;
+
+/** The running homeserver, once the start is over. @type {Homeserver | null} */
+let running = null;
+
+/** Lets go of the lock. @type {(() => void) | null} */
+let release = null;
+
+/** What is known of this life. */
+export const facts = {
+  /** @type {'stopped' | 'starting' | 'running' | 'failed'} */
+  state: 'stopped',
+  startedAt: Date.now(),
+  /** @type {number | null} */
+  wakeUpMs: null,
+};
+
+/** The homeserver, started if it isn't. Rejects when it can't start; the next call tries again. */
+export function ensureHomeserver() {
+  life ??= start();
+  return life;
+}
+
+/** The homeserver if it runs, without starting it. */
+export const runningHomeserver = () => running;
+
+/** Whether a request would have to wait for the start. */
+export const isStarting = () => running === null;
+
+async function start() {
+  const began = performance.now();
+  facts.state = 'starting';
+  announce({ type: 'progress', stage: 'start' });
+  try {
+    const started = await open();
+    running = started;
+    facts.state = 'running';
+    facts.wakeUpMs = performance.now() - began;
+    return started;
+  } catch (error) {
+    console.error('The homeserver could not start:', error);
+    life = null;
+    facts.state = 'failed';
+    release?.();
+    announce({ type: 'failure', phase: 'start', message: sentenceOf(error) });
+    throw error;
+  }
+}
+
+/** @returns {Promise<Homeserver>} */
+async function open() {
+  const database = openDatabase();
+  database.catch(() => {}); // awaited below; it may fail before that
+  const configuration = readConfiguration();
+  /** @type {Bridge | undefined} */
+  let bridge;
+  const pyodide = await startInterpreter((error) => {
+    console.error('The interpreter died:', error);
+    forget();
+    bridge?.abandon();
+    database.then((file) => file.close()).catch(() => {});
+  });
+  const file = await database;
+  mount(pyodide.FS, DATABASE_PATH, file);
+  const { text, serverName, baseUrl } = await configuration;
+  bridge = await Bridge.open(pyodide, { configuration: text, serverName, baseUrl, file, canvas });
+  return { bridge, file, serverName };
+}
+
+async function openDatabase() {
+  await takeLock();
+  return PageFile.open(scopedName('homeserver'));
+}
+
+/** `tabstead.json`, and what it leaves to the address of the site. */
+async function readConfiguration() {
+  const text = await (await read('tabstead.json')).text();
+  return { text, serverName: JSON.parse(text).server_name ?? new URL(SCOPE).host, baseUrl: urlOf('.').replace(/\/$/, '') };
+}
+
+/** Take the lock for this worker's life, unless it has it. */
+function takeLock() {
+  if (release) return Promise.resolve();
+  const signal = AbortSignal.timeout(LOCK_PATIENCE_MS);
+  return new Promise((resolve, reject) => {
+    const hold = () =>
+      new Promise((/** @type {(value?: unknown) => void} */ letGo) => {
+        release = () => {
+          release = null;
+          letGo();
+        };
+        resolve(undefined);
+      });
+    navigator.locks.request(scopedName('homeserver'), { signal }, hold).catch(() => {
+      reject(new Error('Another tab or an older version of this page still runs the homeserver.'));
+    });
+  });
+}
+
+/** The next request starts anew. */
+function forget() {
+  life = running = null;
+  facts.state = 'stopped';
+}
+
+/** End the homeserver in an orderly way and let go of the database. */
+export async function stopHomeserver() {
+  const ending = life;
+  if (!ending) return;
+  const homeserver = await ending.catch(() => null);
+  if (life === ending) forget();
+  await homeserver?.bridge.close().catch((/** @type {unknown} */ error) => console.error(error));
+  release?.();
+}
+
+/** Delete the whole homeserver. */
+export async function resetHomeserver() {
+  await stopHomeserver();
+  await takeLock();
+  await PageFile.destroy(scopedName('homeserver'));
+  release?.();
+}

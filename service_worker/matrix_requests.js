@@ -1,0 +1,106 @@
+// @ts-check
+/**
+ * Answers requests to the homeserver: which are ours, what the homeserver needs to know of them, who goes first.
+ * @module
+ */
+import { ensureHomeserver, isStarting } from './boot.js';
+import { findAuthorization } from './credentials.js';
+import { dispatchKeyOf } from './dispatch_key.js';
+import { isDraining } from './draining.js';
+import { matrixError, sentenceOf } from './matrix_errors.js';
+import { noteActivity } from './status.js';
+import { SCOPE, SCOPE_PATH } from './site.js';
+
+/** The headers that the homeserver reads. */
+const HEADERS = ['authorization', 'content-type', 'range', 'if-none-match', 'user-agent'];
+
+const MEDIA = /^\/_matrix\/(client\/v1\/media|media)\//;
+
+/** The server's own name, as far as a request's address can tell before the configuration was read. */
+const OWN_ORIGINS = new Set([new URL(SCOPE).origin, `https://${new URL(SCOPE).host}`]);
+
+/** Another name of ours, from the configuration. @param {string} serverName */
+export const answerFor = (serverName) => OWN_ORIGINS.add(`https://${serverName}`);
+
+/**
+ * Path and query of a request to the homeserver, from `/_matrix` or `/.well-known/matrix` on; null for anything else.
+ * The homeserver is at the origin's root, as Matrix wants it, and below the scope as well.
+ * @param {string} address
+ */
+export function matrixTarget(address) {
+  const { origin, pathname, search } = new URL(address);
+  if (!OWN_ORIGINS.has(origin)) return null;
+  const path = pathname.startsWith(SCOPE_PATH) ? pathname.slice(SCOPE_PATH.length - 1) : pathname;
+  return /^\/(_matrix|\.well-known\/matrix)\//.test(path) ? path + search : null;
+}
+
+/**
+ * @param {FetchEvent} event
+ * @param {string} target  from `matrixTarget`
+ * @returns {Promise<Response>}
+ */
+export async function answerMatrixRequest({ request, clientId }, target) {
+  if (isDraining()) return tryAgainSoon();
+  try {
+    const isMedia = MEDIA.test(target);
+    const [body, authorization] = await Promise.all([readBody(request), authorizationOf(request, clientId, target, isMedia)]);
+    const headers = headersOf(request, authorization);
+    const dispatchKey = await dispatchKeyOf(request, clientId, headers.authorization ?? '', body);
+    const { bridge } = await turn(isMedia);
+    const response = await bridge.handle({ method: request.method, target, headers, body, clientId, dispatchKey });
+    if (dispatchKey) noteActivity();
+    return response;
+  } catch (error) {
+    console.error(`${request.method} ${target} failed:`, error);
+    return matrixError(503, `The homeserver is not available: ${sentenceOf(error)}`);
+  }
+}
+
+/** The homeserver, when it is a request's turn: what waited for the start goes media first. @param {boolean} isMedia */
+async function turn(isMedia) {
+  const mustWait = isStarting() && !isMedia;
+  const homeserver = await ensureHomeserver();
+  if (mustWait) await new Promise((resolve) => setTimeout(resolve, 0));
+  return homeserver;
+}
+
+/** @param {Request} request */
+async function readBody(request) {
+  if (request.method === 'GET' || request.method === 'HEAD') return null;
+  const body = await request.arrayBuffer();
+  return body.byteLength ? body : null;
+}
+
+/**
+ * What `<img>` and its like can't send: for media without credentials, those of the page they are in.
+ * @param {Request} request
+ * @param {string} clientId
+ * @param {string} target
+ * @param {boolean} isMedia
+ */
+async function authorizationOf(request, clientId, target, isMedia) {
+  const sent = request.headers.get('authorization');
+  if (sent || !isMedia || /[?&]access_token=/.test(target)) return sent;
+  return findAuthorization(clientId);
+}
+
+/**
+ * @param {Request} request
+ * @param {string | null} authorization
+ */
+function headersOf(request, authorization) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  for (const name of HEADERS) {
+    const value = request.headers.get(name);
+    if (value !== null) headers[name] = value;
+  }
+  if (authorization) headers.authorization = authorization;
+  return headers;
+}
+
+/** While a newer worker takes over. */
+function tryAgainSoon() {
+  const error = { errcode: 'M_LIMIT_EXCEEDED', error: 'The homeserver is being updated.', retry_after_ms: 1000 };
+  return Response.json(error, { status: 429, headers: { 'retry-after': '1', 'access-control-allow-origin': '*' } });
+}

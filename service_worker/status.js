@@ -1,0 +1,38 @@
+// @ts-check
+/**
+ * What the worker tells of itself: asked, and after it stored something, at most once a second.
+ * @module
+ */
+import { facts, runningHomeserver } from './boot.js';
+import { announce } from './notices.js';
+import { SCOPE, VERSION } from './site.js';
+
+const EVERY_MS = 1000;
+
+let isScheduled = false;
+
+/** @returns {Promise<import('./messages.js').Status>} */
+export async function currentStatus() {
+  const homeserver = runningHomeserver();
+  const counted = homeserver ? await homeserver.bridge.status() : {};
+  return {
+    homeserver: facts.state,
+    serverName: homeserver?.serverName ?? new URL(SCOPE).host,
+    version: VERSION,
+    startedAt: facts.startedAt,
+    wakeUpMs: facts.wakeUpMs,
+    wakeUps: counted.wakeUps ?? 0,
+    events: counted.events ?? 0,
+    bytesStored: counted.bytesStored ?? 0,
+  };
+}
+
+/** Something was stored: tell the pages soon. */
+export function noteActivity() {
+  if (isScheduled) return;
+  isScheduled = true;
+  setTimeout(async () => {
+    isScheduled = false;
+    announce({ type: 'status', status: await currentStatus() });
+  }, EVERY_MS);
+}

@@ -1,0 +1,144 @@
+"""The door between JavaScript and the homeserver: one call per request, and no JavaScript object stays behind.
+
+A request comes as plain values and is answered through a callback, exactly once. Its coroutine starts running within the
+call (an eager task); most requests are answered before the call returns, and only those that wait go on in the loop.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any, Final, NoReturn, Protocol
+
+from pyodide.ffi import JsBuffer, to_js
+
+from tabstead.configuration import Configuration, RateLimits, Registration
+from tabstead.errors import MatrixError, StorageUnavailable
+from tabstead.homeserver import Homeserver
+from tabstead.http import DispatchKey, Request, Response, json_response
+from tabstead.storage.database import Database
+from tabstead.storage.events import count_events
+from tabstead_edge.page_store import BrowserPageStore, PageFile
+from tabstead_edge.thumbnailer import Canvas, CanvasThumbnailer
+
+logger = logging.getLogger(__name__)
+
+DATABASE_PATH: Final = "/data/homeserver.db"
+
+SYNC_TIMEOUT_CAP_MS: Final = 25_000
+"""An idle worker dies after about 30 seconds; a poll that ends sooner is followed by the next one."""
+
+
+class Respond(Protocol):
+    """JavaScript's end of an answer: a status, the headers as a JSON object, the body as a Uint8Array."""
+
+    def __call__(self, status: int, headers: str, body: Any, /) -> None: ...
+
+
+class Bridge:
+    """An open homeserver, as JavaScript sees it."""
+
+    def __init__(self, homeserver: Homeserver) -> None:
+        self.homeserver = homeserver
+        self._tasks: set[asyncio.Task[Response]] = set()
+
+    def handle(
+        self,
+        method: str,
+        target: str,
+        headers: str,
+        body: JsBuffer | None,
+        client: str,
+        dispatch_key: str,
+        is_exact: bool,
+        respond: Respond,
+    ) -> None:
+        """Answer one request. `target` is path and query, `headers` a JSON object with names in lower case."""
+        path, _, query_string = target.partition("?")
+        request = Request(
+            method=method,
+            path=path,
+            query_string=query_string,
+            headers=json.loads(headers),
+            body=body.to_bytes() if body else b"",
+            client_address=client,
+            dispatch_key=DispatchKey(value=dispatch_key, exact=is_exact) if dispatch_key else None,
+        )
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(self._answer(request), loop=loop, eager_start=True)
+        if task.done():
+            _send(task.result(), respond)
+            return
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: _send(done.result(), respond))
+
+    async def _answer(self, request: Request) -> Response:
+        """The homeserver's answer, or an error response: never an exception, so that no request is left hanging."""
+        try:
+            return await self.homeserver.handle(request)
+        except MatrixError as error:
+            return json_response(error.to_json(), error.status, error.headers())
+        except BaseException:
+            logger.exception("%s %s escaped", request.method, request.path)
+            return json_response({"errcode": "M_UNKNOWN", "error": "The server failed to answer."}, 500)
+
+    def drain(self) -> None:
+        """Let every parked `/sync` answer with what it has."""
+        self.homeserver.drain()
+
+    async def status(self) -> str:
+        """What a person may want to know, as a JSON object (service_worker/messages.js, Status)."""
+        database = self.homeserver.context.database
+        statistics = await database.statistics()
+        events = await database.read(count_events)
+        return json.dumps({"events": events, "bytesStored": statistics.size})
+
+    async def close(self) -> None:
+        """End the homeserver; what was acknowledged is durable already."""
+        await self.homeserver.close()
+
+
+def _send(response: Response, respond: Respond) -> None:
+    respond(response.status, json.dumps(dict(response.headers)), to_js(response.body))
+
+
+async def open_bridge(
+    configuration: str, server_name: str, base_url: str, page_file: PageFile, canvas: Canvas
+) -> Bridge:
+    """Bring the homeserver in a page file to life. `configuration` is the text of `tabstead.json`."""
+    random.seed()  # the snapshot holds one state for everyone
+    signal.signal(signal.SIGINT, _interrupt)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    database = await Database.open(DATABASE_PATH, page_store=BrowserPageStore(page_file))
+    homeserver = await Homeserver.open(
+        configuration=_parse_configuration(json.loads(configuration), server_name, base_url),
+        database=database,
+        now_ms=_now_ms,
+        thumbnailer=CanvasThumbnailer(canvas),
+    )
+    return Bridge(homeserver)
+
+
+def _parse_configuration(values: Mapping[str, Any], server_name: str, base_url: str) -> Configuration:
+    registration = values.get("registration", {})
+    return Configuration(
+        server_name=values.get("server_name", server_name),
+        base_url=values.get("base_url", base_url),
+        registration=Registration(open=registration.get("open", True), guests=registration.get("guests", False)),
+        rate_limits=RateLimits(enabled=values.get("rate_limits", {}).get("enabled", False)),
+        sync_timeout_cap_ms=SYNC_TIMEOUT_CAP_MS,
+    )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """JavaScript's watchdog raises SIGINT where one step has held the worker for too long."""
+    raise StorageUnavailable("This request took too long and was stopped.")

@@ -1,0 +1,172 @@
+// @ts-check
+/**
+ * Real browsers for the tests: Chromium over the DevTools protocol, Firefox ESR over WebDriver BiDi, and the built site
+ * served to them. Each browser has its own profile, which is deleted with it unless the test brought one.
+ * @module
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import puppeteer from 'puppeteer-core';
+import { startServer } from '../../build_scripts/serve.mjs';
+
+/** The built site; TABSTEAD_DIST names another. */
+export const DIST = process.env.TABSTEAD_DIST ?? fileURLToPath(new URL('../../dist', import.meta.url));
+
+/** @typedef {'chromium' | 'firefox'} BrowserName */
+
+/** @type {BrowserName[]} */
+export const BROWSERS = ['chromium', 'firefox'];
+
+const EXECUTABLES = { chromium: ['chromium', 'chromium-browser', 'google-chrome'], firefox: ['firefox-esr', 'firefox'] };
+
+const CHROMIUM_FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** Firefox keeps to itself, and forgets nothing that Chromium would keep. */
+const FIREFOX_PREFERENCES = {
+  'app.normandy.enabled': false,
+  'app.update.disabledForTesting': true,
+  'browser.safebrowsing.downloads.enabled': false,
+  'browser.safebrowsing.malware.enabled': false,
+  'browser.safebrowsing.phishing.enabled': false,
+  'datareporting.policy.dataSubmissionEnabled': false,
+  'dom.quotaManager.temporaryStorage.fixedLimit': 2 * 1024 * 1024, // KiB: small test disks aren't full disks
+  'extensions.getAddons.cache.enabled': false,
+  'network.captive-portal-service.enabled': false,
+  'network.connectivity-service.enabled': false,
+};
+
+/** @param {BrowserName} name */
+function executableOf(name) {
+  for (const command of EXECUTABLES[name]) {
+    try {
+      return execFileSync('sh', ['-c', `command -v ${command}`], { encoding: 'utf8' }).trim();
+    } catch {
+      continue;
+    }
+  }
+  throw new Error(`${name} is not installed; build_scripts/setup installs it or says how`);
+}
+
+/** A new folder for a browser's profile. */
+export const makeProfile = () => mkdtempSync(join(tmpdir(), 'tabstead-profile-'));
+
+/**
+ * Start a browser.
+ * @param {BrowserName} name
+ * @param {{ userDataDir?: string, args?: string[] }} [options]  a profile that is kept when the browser closes
+ * @returns {Promise<import('puppeteer-core').Browser>}
+ */
+export async function launch(name, { userDataDir, args = [] } = {}) {
+  const profile = userDataDir ?? makeProfile();
+  const browser = await puppeteer.launch({
+    browser: name === 'chromium' ? 'chrome' : 'firefox',
+    executablePath: executableOf(name),
+    headless: true,
+    userDataDir: profile,
+    args: name === 'chromium' ? [...CHROMIUM_FLAGS, ...args] : args,
+    ...(name === 'firefox' && { extraPrefsFirefox: FIREFOX_PREFERENCES }),
+    protocolTimeout: 120_000,
+  });
+  if (!userDataDir) browser.once('disconnected', () => rmSync(profile, { recursive: true, force: true, maxRetries: 5 }));
+  return browser;
+}
+
+/**
+ * Serve the built site.
+ * @param {{ mounts?: Record<string, string>, port?: number }} [options]  other folders than the site at `/`
+ */
+export function serveDist({ mounts = { '/': DIST }, port = 0 } = {}) {
+  for (const folder of Object.values(mounts)) {
+    if (!existsSync(join(folder, 'service_worker.js'))) throw new Error(`${folder} is not built; run build_scripts/build`);
+  }
+  return startServer({ mounts, port });
+}
+
+/**
+ * A page whose console errors and crashes are told, since a test that fails in a browser says little else.
+ * @param {import('puppeteer-core').Browser} browser
+ * @param {string} url
+ */
+export async function openPage(browser, url) {
+  const page = await browser.newPage();
+  page.on('pageerror', (error) => console.error('page:', error));
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warn') console.error('page:', message.text());
+  });
+  await page.goto(url, { waitUntil: 'load' });
+  return page;
+}
+
+/**
+ * A page that the scope's worker controls: a small one of the tests, or any other of the site.
+ * @param {import('puppeteer-core').Browser} browser
+ * @param {string} url  the site's base
+ * @param {string} [path]
+ */
+export async function openControlledPage(browser, url, path = 'tabstead.json') {
+  const page = await openPage(browser, url + path);
+  await page.evaluate(registerWorker, url);
+  return page;
+}
+
+/** In the page. @param {string} base */
+async function registerWorker(base) {
+  const options = /** @type {RegistrationOptions} */ ({ type: 'module', scope: base, updateViaCache: 'none' });
+  const controlled = new Promise((resolve) => {
+    navigator.serviceWorker.addEventListener('controllerchange', resolve, { once: true });
+  });
+  await navigator.serviceWorker.register(new URL('service_worker.js', base), options);
+  const { active } = await navigator.serviceWorker.ready;
+  if (navigator.serviceWorker.controller) return;
+  active?.postMessage({ type: 'claim' }, [new MessageChannel().port2]);
+  await controlled;
+}
+
+/**
+ * Ask the worker something (service_worker/messages.js); the reply's value.
+ * @param {import('puppeteer-core').Page} page
+ * @param {import('../../service_worker/messages.js').Request} request
+ * @returns {Promise<any>}
+ */
+export function askWorker(page, request) {
+  return page.evaluate(async (message) => {
+    const { active } = await navigator.serviceWorker.ready;
+    const { port1, port2 } = new MessageChannel();
+    /** @type {import('../../service_worker/messages.js').Reply} */
+    const reply = await new Promise((resolve) => {
+      port1.onmessage = ({ data }) => resolve(data);
+      active?.postMessage(message, [port2]);
+    });
+    if (!reply.ok) throw new Error(reply.error);
+    return reply.value;
+  }, request);
+}
+
+/**
+ * Fetch in the page: status and JSON body.
+ * @param {import('puppeteer-core').Page} page
+ * @param {string} url
+ * @param {{ method?: string, headers?: Record<string, string>, body?: string }} [init]
+ * @returns {Promise<{ status: number, body: any }>}
+ */
+export function fetchJson(page, url, init = {}) {
+  return page.evaluate(
+    async (address, options) => {
+      const response = await fetch(address, options);
+      return { status: response.status, body: await response.json() };
+    },
+    url,
+    init,
+  );
+}
