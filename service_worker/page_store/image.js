@@ -11,8 +11,6 @@ import { BLOCK_SIZE, blocksIn } from './geometry.js';
 import { asError } from './indexed_db.js';
 import { UnusableImage, checkHeader, leaveWriteAheadLog } from './sqlite_header.js';
 
-const BLOCKS_AT_ONCE = 64;
-
 /** @typedef {Uint8Array | Blob | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>} ImageSource */
 
 /**
@@ -21,6 +19,7 @@ const BLOCKS_AT_ONCE = 64;
  */
 export async function* exportImage(file) {
   const lease = { revoked: false };
+  const step = file.options.batchBlocks;
   file.exports.add(lease);
   try {
     await file.settleFold();
@@ -30,8 +29,8 @@ export async function* exportImage(file) {
       sequence: file.store.sequence,
     }));
     const blocks = blocksIn(size);
-    for (let first = 0; first < blocks; first += BLOCKS_AT_ONCE) {
-      const last = Math.min(first + BLOCKS_AT_ONCE, blocks) - 1;
+    for (let first = 0; first < blocks; first += step) {
+      const last = Math.min(first + step, blocks) - 1;
       const bases = await file.store.readBlocks([[first, last]]);
       if (lease.revoked) throw new Error('The export took too long: the database has changed too much meanwhile.');
       const bytes = new Uint8Array((last - first + 1) * BLOCK_SIZE);
@@ -79,7 +78,7 @@ export async function importImage(file, source, expected) {
 async function stage(file, generation, source, expected) {
   let size = 0;
   let statedSize = 0;
-  for await (const bytes of inPieces(chunksOf(source), BLOCKS_AT_ONCE * BLOCK_SIZE)) {
+  for await (const bytes of inPieces(chunksOf(source), file.options.batchBlocks * BLOCK_SIZE)) {
     if (size === 0) {
       statedSize = checkHeader(bytes, expected);
       leaveWriteAheadLog(bytes);

@@ -32,6 +32,7 @@ import { UnfoldedLog } from './unfolded_log.js';
  * @property {number} logBytes the log is folded when it is longer
  * @property {number} maxReadAhead blocks loaded at once when misses follow each other
  * @property {number} hotBlocks blocks that the next opener loads at once
+ * @property {number} batchBlocks blocks that an import, an export or `warm` handles at once
  * @property {IDBTransactionDurability} durability
  * @property {import('./quota.js').Estimate} estimate
  */
@@ -42,6 +43,7 @@ const DEFAULTS = {
   logBytes: 4 << 20,
   maxReadAhead: 128,
   hotBlocks: 128,
+  batchBlocks: 64,
   durability: 'strict',
   estimate: browserEstimate,
 };
@@ -60,6 +62,9 @@ const WORTH_GIVING_BACK = 1 << 20;
 
 export class PageFile {
   #holds = 0;
+
+  /** Pages of the flush under way that were cut off since it began. @type {Set<number>} */
+  #cutInFlight = new Set();
 
   /** @type {Promise<unknown>} */
   #lastWriting = Promise.resolve();
@@ -158,8 +163,7 @@ export class PageFile {
     this.size = this.store.base.size;
     for (const [sequence, record] of records) this.size = this.log.add(sequence, record);
     this.durableSize = this.#flushedSize = this.size;
-    const blocks = hot.slice(-this.options.hotBlocks).filter((block) => block < blocksIn(this.size));
-    await this.load(toRanges([0, ...blocks]));
+    await this.load(toRanges([0, ...hot.slice(-this.options.hotBlocks)]));
     this.exclusively(() => this.store.discardLeftovers(this.durableSize)).catch(() => {});
   }
 
@@ -217,6 +221,7 @@ export class PageFile {
       this.cutBytes += this.size - size;
       this.cache.forgetFrom(firstPage); // what comes there later must not be compared with what was there
       for (const page of this.dirty.keys()) if (page >= firstPage) this.dirty.delete(page);
+      for (const page of this.flying.keys()) if (page >= firstPage) this.#cutInFlight.add(page);
     }
     this.size = size;
   }
@@ -404,8 +409,18 @@ export class PageFile {
       this.counters.flushedBytes += record.length;
       this.#quota.spend(record.length);
     });
-    this.flying = new Map();
+    for (const page of this.#cutInFlight) {
+      // It may have been loaded again, or begun anew, with the bytes that were durable before this flush.
+      if (this.dirty.has(page)) this.dirty.set(page, null);
+      else this.cache.forget(page);
+    }
+    this.#landed();
     this.counters.flushes++;
+  }
+
+  #landed() {
+    this.flying = new Map();
+    this.#cutInFlight.clear();
   }
 
   /**
@@ -421,7 +436,7 @@ export class PageFile {
       }
     }
     this.dirty = new Map();
-    this.flying = new Map();
+    this.#landed();
     this.size = this.#flushedSize = this.durableSize;
     this.#stale ??= asError(cause);
     return this.stale;
@@ -479,7 +494,7 @@ export class PageFile {
 
   /** Load blocks from the file's start until most of the cache is used: a small database is then wholly in memory. */
   async warm() {
-    const step = 64;
+    const step = this.options.batchBlocks;
     const blocks = Math.min(blocksIn(this.size), Math.floor((this.cache.capacity * 0.75) / BLOCK_SIZE));
     for (let block = 0; block < blocks && !this.stale; block += step) {
       await this.load([[block, Math.min(block + step, blocks) - 1]]);

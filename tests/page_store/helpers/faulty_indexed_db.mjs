@@ -20,6 +20,12 @@ let chooseAccident = () => null;
 /** @param {string} name */
 const named = (name) => new DOMException(`injected ${name}`, name);
 
+/** Writing transactions that the living may still complete. */
+let transactionsLeft = Infinity;
+
+/** Nobody who was alive when `killEverybody` was called does anything any more. */
+let dead = false;
+
 const { transaction } = IDBDatabase.prototype;
 IDBDatabase.prototype.transaction = function (...parameters) {
   if (unfinished.has(this) && !alive.has(this)) throw named('InvalidStateError');
@@ -28,6 +34,7 @@ IDBDatabase.prototype.transaction = function (...parameters) {
   const ofThis = unfinished.get(this) ?? new Set();
   unfinished.set(this, ofThis.add(opened));
   for (const end of ['complete', 'abort']) opened.addEventListener(end, () => ofThis.delete(opened));
+  if (opened.mode === 'readwrite') opened.addEventListener('complete', () => --transactionsLeft || killEverybody());
   return opened;
 };
 
@@ -48,6 +55,18 @@ export function injectAccidents(choose) {
   chooseAccident = choose;
 }
 
+/**
+ * Begin a life that ends by itself with the completion of a writing transaction, before anybody hears of it.
+ *
+ * @param {number} transactions
+ */
+export function liveFor(transactions) {
+  transactionsLeft = transactions;
+  dead = false;
+}
+
+export const isDead = () => dead;
+
 /** The workers that have a connection die: what they had begun never happens, and they do nothing more. */
 export function killEverybody() {
   for (const database of alive) {
@@ -60,4 +79,5 @@ export function killEverybody() {
     }
   }
   alive.clear();
+  dead = true;
 }

@@ -4,15 +4,15 @@
  * exports, imports, and deaths at any moment.
  *
  * The model is a size and the bytes of every page. `candidates` are the states that a crash may leave: the last one that
- * was acknowledged, and all that were committed after it. A life ends by a kill (what is in flight never happens) or by
- * a takeover (the old one lives on as a zombie and must not change anything any more); the next life's file must equal
- * one candidate in every page.
+ * was acknowledged, and all that were committed after it. A life ends by a kill, between any two transactions (what is in
+ * flight never happens), or by a takeover (the old one lives on as a zombie and must not change anything any more); the
+ * next life's file must equal one candidate in every page.
  */
 
 import assert from 'node:assert/strict';
 
 import { PageFile } from '../../../service_worker/page_store/index.js';
-import { injectAccidents, killEverybody } from './faulty_indexed_db.mjs';
+import { injectAccidents, isDead, killEverybody, liveFor } from './faulty_indexed_db.mjs';
 import { Random } from './random.mjs';
 
 const PAGE = 4096;
@@ -30,8 +30,12 @@ const nextTurn = () => new Promise((resolve) => setTimeout(resolve, 0));
 export class Fuzzer {
   counts = {
     lives: 0, commits: 0, pagesCompared: 0, failedCommits: 0, folds: 0, failedFolds: 0, cuts: 0,
-    exports: 0, imports: 0, failedImports: 0, kills: 0, takeovers: 0, misses: 0, evictions: 0,
+    exports: 0, imports: 0, failedImports: 0, kills: 0, takeovers: 0, zombieCommits: 0, misses: 0,
+    evictions: 0,
   };
+
+  /** Page files of earlier lives that were not killed. @type {PageFile[]} */
+  #zombies = [];
 
   /** @param {number} seed */
   constructor(seed) {
@@ -60,27 +64,48 @@ export class Fuzzer {
    */
   async #live(name, previous) {
     const { random } = this;
+    liveFor(Infinity);
     const file = await PageFile.open(name, {
       cacheBytes: random.one([1 << 16, 200_000, 1 << 22]),
       logBytes: random.one([20_000, 100_000, 1 << 22]),
       maxReadAhead: random.one([1, 8]),
       hotBlocks: random.one([1, 4, 64]),
+      batchBlocks: random.one([1, 3, 64]),
       estimate: async () => ({ quota: 1 << 30, usage: random.happens(0.05) ? (1 << 30) - 1000 : 0 }),
     });
     this.counts.lives++;
     const life = new Life(this, file, await this.#recognise(file, previous.possibleStates()));
-    this.accidentsPerWrite = random.one([0, 0.004, 0.02]);
-    for (let step = 20 + random.below(60); step > 0 && !life.over; step--) await life.step();
+    this.accidentsPerWrite = random.one([0, 0.004, 0.02, 0.1]);
+    if (random.happens(0.4)) liveFor(1 + random.below(40));
+    for (let step = 20 + random.below(60); step > 0 && !life.over && !isDead(); step--) {
+      await life.step();
+      if (random.happens(0.05)) await this.#disturb();
+    }
     this.accidentsPerWrite = 0;
     for (const key of /** @type {const} */ (['misses', 'evictions'])) this.counts[key] += file.figures()[key];
     if (random.happens(0.3)) await life.settle();
-    if (random.happens(0.5)) {
+    if (isDead() || random.happens(0.5)) {
       this.counts.kills++;
       killEverybody();
+      this.#zombies = [];
     } else {
       this.counts.takeovers++;
+      this.#zombies.push(file);
     }
     return life;
+  }
+
+  /** A zombie commits something, and must not be told that it is durable. */
+  async #disturb() {
+    if (!this.#zombies.length) return;
+    const zombie = this.random.one(this.#zombies);
+    if (zombie.write(new Uint8Array(PAGE), 0, PAGE, this.random.below(20) * PAGE) < 0) return;
+    this.counts.zombieCommits++;
+    const outcome = await zombie.commit().then(
+      () => 'acknowledged',
+      () => 'refused',
+    );
+    if (outcome !== 'refused') this.fail('a zombie was told that its commit is durable');
   }
 
   /**
@@ -159,6 +184,9 @@ class Life {
     /** What a crash may leave: the last state that was acknowledged, and those committed after it. */
     this.candidates = [state];
 
+    /** All states since the last failed commit, oldest first. */
+    this.history = [state];
+
     /** The state of an import under way, or of one that succeeded. @type {State | null} */
     this.imported = null;
   }
@@ -169,11 +197,20 @@ class Life {
   }
 
   async step() {
+    try {
+      await this.#step();
+    } catch (error) {
+      if (!isDead() || error instanceof assert.AssertionError) throw error;
+    }
+  }
+
+  async #step() {
     if (this.#failure) throw this.#failure;
     if (this.file.stale) return this.#recover();
     const choice = this.random.next();
-    if (choice < 0.68) return this.#transact();
-    if (choice < 0.8) return nextTurn();
+    if (choice < 0.62) return this.#transact();
+    if (choice < 0.72) return nextTurn();
+    if (choice < 0.8) return this.#inBackground(this.#load());
     if (choice < 0.88) return this.#inBackground(this.#fold());
     if (choice < 0.96) return this.#look();
     if (choice < 0.985) return this.#inBackground(this.#export());
@@ -188,7 +225,7 @@ class Life {
   /** @param {Promise<unknown>} work */
   async #inBackground(work) {
     const watched = work.catch((failure) => {
-      this.#failure ??= failure;
+      if (!isDead() || failure instanceof assert.AssertionError) this.#failure ??= failure;
     });
     this.#background.push(watched);
     if (this.random.happens(0.3)) await watched;
@@ -201,6 +238,7 @@ class Life {
     if (this.file.store.lost) this.fuzzer.fail(`it was lost while it was alone: ${this.file.store.lost.message}`);
     await this.file.reopen();
     this.candidates = [this.candidates[0]];
+    this.history = [this.candidates[0]];
     this.live = copyOf(this.candidates[0]);
     if (this.file.size !== this.live.size) this.fuzzer.fail('a failed commit left its size behind');
   }
@@ -265,6 +303,7 @@ class Life {
   async #commit() {
     const state = copyOf(this.live);
     this.candidates.push(state);
+    this.history.push(state);
     this.fuzzer.counts.commits++;
     const acknowledged = this.file.commit().then(
       () => {
@@ -272,6 +311,7 @@ class Life {
         if (index > 0) this.candidates.splice(0, index);
       },
       (error) => {
+        if (isDead()) return;
         if (!(error instanceof Error) || error instanceof DOMException) this.fuzzer.fail('rejected without an Error');
         if (!this.file.stale) this.fuzzer.fail(`a failed commit left the file as if nothing had happened: ${error}`);
         this.fuzzer.counts.failedCommits++;
@@ -289,6 +329,12 @@ class Life {
     else this.file.release();
   }
 
+  /** What read-ahead and `warm` do. */
+  async #load() {
+    const block = this.random.below(Math.ceil(this.live.size / 16384) + 2);
+    await this.file.load([[block, block + this.random.below(8)]]);
+  }
+
   async #fold() {
     try {
       await this.file.fold(1 + this.random.below(4));
@@ -301,14 +347,14 @@ class Life {
   /** An export is a state that was durable between its beginning and its first bytes. */
   async #export() {
     if (!this.live.size) return;
-    const possible = this.candidates;
-    /** @type {Set<State>} */
-    const seen = new Set(possible);
+    const [acknowledged] = this.candidates;
+    /** @type {State[]} */
+    let possible = [];
     /** @type {Uint8Array[]} */
     const chunks = [];
     try {
       for await (const chunk of this.file.exportImage()) {
-        if (!chunks.length) for (const state of this.candidates) seen.add(state);
+        if (!chunks.length) possible = this.history.slice(this.history.indexOf(acknowledged));
         chunks.push(chunk);
         if (this.random.happens(0.5)) await nextTurn();
         if (this.random.happens(0.05)) return;
@@ -317,7 +363,7 @@ class Life {
       return;
     }
     const image = Buffer.concat(chunks);
-    if (![...seen].some((state) => isImageOf(image, state))) this.fuzzer.fail('an export is no state that was durable');
+    if (!possible.some((state) => isImageOf(image, state))) this.fuzzer.fail('an export is no state that was durable');
     this.fuzzer.counts.exports++;
   }
 
