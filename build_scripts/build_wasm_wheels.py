@@ -64,7 +64,7 @@ EINPROGRESS EINTR EINVAL EIO EISCONN EISDIR ELOOP EMFILE EMLINK EMSGSIZE EMULTIH
 ENETUNREACH ENFILE ENOBUFS ENODEV ENOENT ENOEXEC ENOLCK ENOLINK ENOMEM ENOMSG ENOPROTOOPT ENOSPC ENOSYS ENOTCONN
 ENOTDIR ENOTEMPTY ENOTRECOVERABLE ENOTSOCK ENOTSUP ENOTTY ENXIO EOVERFLOW EOWNERDEAD EPERM EPIPE EPROTO
 EPROTONOSUPPORT EPROTOTYPE ERANGE EROFS ESPIPE ESRCH ESTALE ETIMEDOUT ETXTBSY EXDEV
-""".split()
+""".split()  # noqa: SIM905
 
 # libsodium's randomness: Pyodide exports getentropy, which asks the browser's crypto.getRandomValues.
 ARC4RANDOM_C: Final = """
@@ -200,7 +200,9 @@ def write_headers(headers: Path, *, zig_lib: Path, python_include: Path, cffi: P
     variables = pyodide_build_variables()
     generic = (python_include / "pyconfig.h").read_text()
     names = sorted(set(re.findall(r"^(?:#define|/\* #undef) (\w+)", generic, re.MULTILINE)))
-    defines = "".join(f"#define {name} {variables[name]}\n" for name in names if variables.get(name) not in (None, 0, ""))
+    defines = "".join(
+        f"#define {name} {variables[name]}\n" for name in names if variables.get(name) not in (None, 0, "")
+    )
     (python / "pyconfig.h").write_text(f"#pragma once\n{defines}{size_assertions(CORE_SIZES, variables)}")
     (headers / "abi_check.c").write_text(
         "#include <Python.h>\n#include <time.h>\n#include <pthread.h>\n#include <stddef.h>\n"

@@ -24,3 +24,9 @@ declare module 'virtual:site' {
     lock: string;
   };
 }
+
+/** Pyodide's glue, which can't be imported dynamically in a service worker. */
+declare module 'pyodide/pyodide.asm.mjs' {
+  const createPyodideModule: NonNullable<NonNullable<Parameters<typeof import('pyodide').loadPyodide>[0]>['createPyodideModule']>;
+  export default createPyodideModule;
+}

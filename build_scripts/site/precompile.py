@@ -3,7 +3,7 @@
 The bytecode is "unchecked": Python never looks for the sources again. Equal sources give equal bytes.
 """
 
-import importlib._bootstrap_external as bootstrap  # type: ignore[import-not-found]
+import importlib._bootstrap_external
 import importlib.util
 import io
 import zipfile
@@ -34,4 +34,5 @@ def precompile(files: Iterable[tuple[str, JsBuffer]], location: str) -> bytes:
 
 def _bytecode(path: str, source: bytes) -> bytes:
     code = compile(source, path, "exec", dont_inherit=True)
-    return bytes(bootstrap._code_to_hash_pyc(code, importlib.util.source_hash(source), False))
+    to_pyc = importlib._bootstrap_external._code_to_hash_pyc  # type: ignore[attr-defined]
+    return bytes(to_pyc(code, importlib.util.source_hash(source), False))

@@ -1,7 +1,7 @@
 """The door between JavaScript and the homeserver: one call per request, and no JavaScript object stays behind.
 
-A request comes as plain values and is answered through a callback, exactly once. Its coroutine starts running within the
-call (an eager task); most requests are answered before the call returns, and only those that wait go on in the loop.
+A request comes as plain values and is answered through a callback, exactly once. Its coroutine starts running within
+the call (an eager task); most requests are answered before the call returns, only those that wait go on in the loop.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NoReturn, Protocol
 
@@ -46,7 +46,7 @@ class Bridge:
         self.homeserver = homeserver
         self._tasks: set[asyncio.Task[Response]] = set()
 
-    def handle(
+    def handle(  # noqa: PLR0917
         self,
         method: str,
         target: str,

@@ -54,7 +54,7 @@ class BrowserPageStore:
         self._file.release()
 
     async def fault(self) -> bool:
-        return await _translated(self._file.fault)
+        return bool(await _translated(self._file.fault))
 
     async def commit(self) -> None:
         await _translated(self._file.commit)

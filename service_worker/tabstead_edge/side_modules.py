@@ -23,9 +23,7 @@ class SideModuleFinder:
     """Knows the few extension modules by name."""
 
     @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         location = _PATHS.get(name)
         if location is None:
             return None

@@ -26,6 +26,4 @@ class CanvasThumbnailer:
         made = await self._canvas.makeThumbnail(to_js(data), width, height, method)
         if not made:
             return None
-        return Thumbnail(
-            content_type=made.contentType, data=made.data.to_bytes(), width=made.width, height=made.height
-        )
+        return Thumbnail(content_type=made.contentType, data=made.data.to_bytes(), width=made.width, height=made.height)
