@@ -4,7 +4,21 @@ An endpoint parses, calls one function of the layers below and shapes the answer
 with the method and the path, then the section of the specification.
 """
 
-from tabstead.client_api import account, login, media, register, server
+from tabstead.client_api import (
+    account,
+    account_data,
+    filters,
+    login,
+    media,
+    presence,
+    push_rules,
+    receipts,
+    register,
+    server,
+    tags,
+    to_device,
+    typing,
+)
 from tabstead.client_api.routes import Routes
 
 ROUTES: tuple[Routes, ...] = (
@@ -13,5 +27,13 @@ ROUTES: tuple[Routes, ...] = (
     login.routes,
     account.routes,
     media.routes,
+    filters.routes,
+    account_data.routes,
+    tags.routes,
+    receipts.routes,
+    typing.routes,
+    presence.routes,
+    push_rules.routes,
+    to_device.routes,
 )
 """Every module's endpoints."""

@@ -56,6 +56,16 @@ def select_relations_to(
     return rows.fetchall()
 
 
+def has_annotation(db: Db, relates_to: str, event_type: str, key: str, sender: str) -> bool:
+    """Whether a user's event of this type annotates the event with this key."""
+    row = db.execute(
+        "SELECT 1 FROM event_relations r JOIN events e USING (event_nid) WHERE r.relates_to = ?"
+        " AND r.relation_type = 'm.annotation' AND r.aggregation_key = ? AND e.type = ? AND e.sender = ? LIMIT 1",
+        (relates_to, key, event_type, sender),
+    ).fetchone()
+    return row is not None
+
+
 def select_thread_roots(db: Db, room_nid: int, *, before: int, limit: int) -> list[tuple[str, int]]:
     """The roots of the room's threads with the position of each thread's newest event, newest first.
 
@@ -68,3 +78,13 @@ def select_thread_roots(db: Db, room_nid: int, *, before: int, limit: int) -> li
         (room_nid, before, limit),
     )
     return rows.fetchall()
+
+
+def find_relation(db: Db, event_id: str) -> tuple[str, str] | None:
+    """(related event id, relation type) of an event, if it relates to another."""
+    row = db.execute(
+        "SELECT r.relates_to, r.relation_type FROM events e JOIN event_relations r USING (event_nid)"
+        " WHERE e.event_id = ?",
+        (event_id,),
+    ).fetchone()
+    return None if row is None else (row[0], row[1])

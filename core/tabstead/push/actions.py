@@ -1,0 +1,156 @@
+"""Follows the stream of events, in the transactions that persist them: whom does an event notify, and how loudly?
+
+Most members have changed none of the default rules, which say the same to all of them unless the event names somebody.
+So the defaults are put to the event once, and again only for those who are named; a member with rules of their own is
+asked alone. Only what notifies is stored.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+from tabstead.protocol.auth_rules import PowerLevels
+from tabstead.protocol.canonical_json import JsonDict
+from tabstead.protocol.events import Event
+from tabstead.protocol.identifiers import UserID, find_server_name_of
+from tabstead.protocol.push_rules import (
+    PushContext,
+    default_push_rules,
+    evaluate_push_rules,
+    highlights,
+    notifies,
+)
+from tabstead.push.rules import complete_ruleset
+from tabstead.rooms.state import find_current_event, read_power_levels
+from tabstead.storage.database import Db
+from tabstead.storage.events import PersistedEvent, find_event
+from tabstead.storage.push_actions import (
+    delete_push_actions_of_event,
+    delete_push_actions_of_user,
+    insert_push_action,
+    update_spoken,
+)
+from tabstead.storage.push_audience import Listener, find_invited_listener, select_listeners
+from tabstead.storage.rooms import Room, get_room
+from tabstead.streams.threads import thread_of
+
+_SOMEBODY: Final = UserID("@:")
+"""Whom no event names."""
+
+_GONE: Final = frozenset({"leave", "ban"})
+
+
+def record_push_actions(db: Db, persisted: PersistedEvent, *, server_name: str) -> None:
+    """Store whom a new event of a timeline notifies, among this server's users: those joined, and one it invites."""
+    event = persisted.event
+    if event.redacts is not None:
+        _forget_redacted(db, persisted, event.redacts)
+    if event.type == "m.room.member" and event.membership in _GONE and event.state_key is not None:
+        delete_push_actions_of_user(db, event.state_key, persisted.room_nid)
+    thread_id = thread_of(db, event)
+    if find_server_name_of(event.sender) == server_name:
+        update_spoken(db, event.sender, persisted.room_nid, thread_id)
+    for user_id, actions in _select_notified(db, persisted, server_name).items():
+        insert_push_action(
+            db,
+            user_id,
+            room_nid=persisted.room_nid,
+            event_position=persisted.position,
+            thread_id=thread_id,
+            highlights=highlights(actions),
+            actions=actions,
+        )
+
+
+def _forget_redacted(db: Db, redaction: PersistedEvent, event_id: str) -> None:
+    redacted = find_event(db, event_id)
+    if redacted is not None and redacted.redacted_by == redaction.event_nid:
+        delete_push_actions_of_event(db, redacted.room_nid, redacted.position)
+
+
+def _select_notified(db: Db, persisted: PersistedEvent, server_name: str) -> dict[str, list[Any]]:
+    """The actions for each user who is notified."""
+    event = persisted.event
+    room = get_room(db, persisted.room_nid)
+    members = select_listeners(db, room.room_nid)
+    listeners = [
+        listener
+        for listener in (*members, *_invited(db, persisted))
+        if listener.user_id != event.sender
+        and event.sender not in listener.ignored_users
+        and find_server_name_of(listener.user_id) == server_name
+    ]
+    if not listeners:
+        return {}
+    named = _named_users(event)
+    evaluate = _evaluator(db, room, event, len(members), _needs_power_levels(event, listeners))
+    by_default = cache(lambda: evaluate(_SOMEBODY, default_push_rules(_SOMEBODY)))
+    actions: dict[str, list[Any]] = {}
+    for listener in listeners:
+        user_id = UserID(listener.user_id)
+        if listener.push_rules is not None:
+            actions[user_id] = evaluate(user_id, complete_ruleset(user_id, listener.push_rules))
+        elif user_id in named:
+            actions[user_id] = evaluate(user_id, default_push_rules(user_id))
+        else:
+            actions[user_id] = by_default()
+    return {user_id: found for user_id, found in actions.items() if notifies(found)}
+
+
+def _invited(db: Db, persisted: PersistedEvent) -> list[Listener]:
+    event = persisted.event
+    if event.type != "m.room.member" or event.membership != "invite" or event.state_key is None:
+        return []
+    listener = find_invited_listener(db, persisted.room_nid, event.state_key)
+    return [] if listener is None else [listener]
+
+
+def _named_users(event: Event) -> set[str]:
+    """Whom conditions of the default rules may single out."""
+    named = set() if event.state_key is None else {event.state_key}
+    mentions = event.content.get("m.mentions")
+    user_ids = mentions.get("user_ids") if isinstance(mentions, dict) else None
+    if isinstance(user_ids, list):
+        named.update(user_id for user_id in user_ids if isinstance(user_id, str))
+    return named
+
+
+def _needs_power_levels(event: Event, listeners: list[Listener]) -> bool:
+    """Whether some rule asks for the sender's power: a mention of the room, or a rule of a user's own."""
+    return "m.mentions" in event.content or any(listener.push_rules is not None for listener in listeners)
+
+
+def _evaluator(
+    db: Db, room: Room, event: Event, member_count: int, needs_power_levels: bool
+) -> Callable[[UserID, JsonDict], list[Any]]:
+    power_levels = (
+        read_power_levels(db, room)
+        if needs_power_levels
+        else PowerLevels(content=None, creators=frozenset(), room_version=room.version)
+    )
+
+    def evaluate(user_id: UserID, ruleset: JsonDict) -> list[Any]:
+        context = PushContext(
+            user_id=user_id,
+            display_name=_find_display_name(db, room, user_id) if _asks_for_display_name(ruleset) else None,
+            member_count=member_count,
+            power_levels=power_levels,
+        )
+        return evaluate_push_rules(ruleset, event, context)
+
+    return evaluate
+
+
+def _asks_for_display_name(ruleset: JsonDict) -> bool:
+    return any(
+        condition.get("kind") == "contains_display_name"
+        for kind in ("override", "underride")
+        for rule in ruleset[kind]
+        for condition in rule["conditions"]
+    )
+
+
+def _find_display_name(db: Db, room: Room, user_id: str) -> str | None:
+    member = find_current_event(db, room, "m.room.member", user_id)
+    display_name = None if member is None else member.event.content.get("displayname")
+    return display_name if isinstance(display_name, str) else None
