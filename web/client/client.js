@@ -44,7 +44,7 @@ function tellPage(state, detail) {
  * @param {string} name the frame's
  */
 function buildPlatform(container, name) {
-  const logger = new Logger({ platform: { clock: { now: () => Date.now() } } });
+  const logger = new Logger({ platform: { clock: { now: () => Date.now() }, random: Math.random } });
   if (import.meta.env.DEV) logger.addReporter(new ConsoleReporter());
   const assetPaths = { olm: { wasm: olmWasm, wasmBundle: olmScript, legacyBundle: olmScript } };
   const platform = new Platform({ container, assetPaths, config: {}, logger, options: { development: false } });
@@ -68,21 +68,6 @@ function saveFileAs(blobHandle, filename) {
   link.download = filename;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
-
-/**
- * Requests for authenticated media, which Hydrogen leaves to its service worker, get the token here.
- * @param {any} platform
- * @param {string} accessToken
- */
-function authenticateMedia(platform, accessToken) {
-  const request = platform.request;
-  platform.request = (/** @type {string} */ url, /** @type {any} */ options) => {
-    if (!url.includes("/_matrix/client/v1/media/")) return request(url, options);
-    const headers = new Map(options.headers ?? []);
-    headers.set("Authorization", `Bearer ${accessToken}`);
-    return request(url, { ...options, headers });
-  };
 }
 
 /**
@@ -139,7 +124,6 @@ async function main() {
   if (!people || !person) throw new Error("The page has not said whose client this is.");
   document.title = `${person.displayName}’s client`;
   const platform = buildPlatform(container, person.name);
-  authenticateMedia(platform, person.accessToken);
   await platform.init();
   const features = await FeatureSet.load(platform.settingsStorage);
   const client = new Client(platform, features);

@@ -7,27 +7,31 @@
 const SCRIPT = /hydrogen-view-sdk\/lib-build\/hydrogen\.es\.js$/;
 const THEME = /hydrogen-view-sdk\/asset-build\/assets\/theme-element-(light|dark)\.css$/;
 
-/** `create()` takes the promise of `createRoom` for the room, so the new room never opens. */
-const CREATED_ROOM = 'this.navigation.push("room", roomBeingCreated.id);';
-const CREATED_ROOM_MENDED = 'this.navigation.push("room", [...this._session._roomsBeingCreated.keys()].pop());';
-
-/** Olm comes as a script of its own, as Hydrogen's platform loads it; importing it too would bring it twice. */
-const OLM_IMPORT = 'import "@matrix-org/olm/olm.js";';
+/** @type {[wrong: string, right: string][]} */
+const MENDS = [
+  // `create()` takes the promise of `createRoom` for the room, so the new room never opens.
+  [
+    'this.navigation.push("room", roomBeingCreated.id);',
+    'this.navigation.push("room", [...this._session._roomsBeingCreated.keys()].pop());',
+  ],
+  // Olm comes as a script of its own, as Hydrogen's platform loads it; importing it too would bring it twice.
+  ['import "@matrix-org/olm/olm.js";', ""],
+  // The timeline is a list, in which a heading may not stand on its own.
+  ['t.h2({ className: "DateHeader" }', 't.li({ className: "DateHeader" }'],
+];
 
 /** The weights that the interface uses, upright; the rest of the 36 files would be 3 MB more to download. */
 const FONT_WEIGHTS = new Set(["400", "500", "600", "700"]);
 const INTER_FACE = /@font-face\{font-family:Inter;font-style:(\w+);font-weight:(\d+);[^}]*?(url\([^)]*\.woff2\))[^}]*\}/g;
 const INTER_FACES = 18;
 
-/**
- * @param {string} code
- * @param {string} wrong
- * @param {string} right
- */
-function replaceOnce(code, wrong, right) {
-  const parts = code.split(wrong);
-  if (parts.length !== 2) throw new Error(`mend_hydrogen: found ${parts.length - 1} times: ${wrong}`);
-  return parts.join(right);
+/** @param {string} code */
+function mendScript(code) {
+  return MENDS.reduce((mended, [wrong, right]) => {
+    const parts = mended.split(wrong);
+    if (parts.length !== 2) throw new Error(`mend_hydrogen: found ${parts.length - 1} times: ${wrong}`);
+    return parts.join(right);
+  }, code);
 }
 
 /** @param {string} css */
@@ -49,9 +53,7 @@ export function mendHydrogen() {
     enforce: "pre",
     transform(code, id) {
       const [path, query] = id.split("?");
-      if (SCRIPT.test(path)) {
-        return { code: replaceOnce(replaceOnce(code, CREATED_ROOM, CREATED_ROOM_MENDED), OLM_IMPORT, ""), map: null };
-      }
+      if (SCRIPT.test(path)) return { code: mendScript(code), map: null };
       if (THEME.test(path) && query !== "url") return { code: keepNeededFonts(code), map: null };
       return undefined;
     },

@@ -26,10 +26,10 @@ export function byId(id) {
   return found;
 }
 
-const BYTES = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const BYTES = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 /**
- * Bytes for people: "6.31 MB".
+ * Bytes for people: "6.3 MB".
  * @param {number} bytes
  */
 export function formatBytes(bytes) {

@@ -3,6 +3,9 @@
  * The page: gets the homeserver running in its service worker, lets two people in, and shows how it is doing.
  */
 
+// The worker gives every page its hooks, but this page's first load comes before there is a worker.
+import "../../service_worker/client_hooks.js";
+
 import { exportServer, importServer, resetServer, saveCopy } from "./backup.js";
 import { BootView } from "./boot_view.js";
 import { openConsoleHook } from "./console_hook.js";
@@ -59,17 +62,21 @@ async function run() {
   boot.show(loadPeople() === null);
   try {
     const link = await WorkerLink.connect(onNotice);
-    boot.advance("start");
     openConsoleHook(link);
-    showStatus(await link.ask({ type: "start" }));
-    await openPanes();
-    offerCommands(link);
     offerUpdates(link);
+    await start(link).finally(() => offerCommands(link));
     await offerPersistence(tell);
   } catch (error) {
     console.error(error);
     showTrouble(troubleOf(error), { error });
   }
+}
+
+/** @param {WorkerLink} link */
+async function start(link) {
+  boot.advance("start");
+  showStatus(await link.ask({ type: "start" }));
+  await openPanes();
 }
 
 async function openPanes() {
@@ -80,7 +87,10 @@ async function openPanes() {
   boot.hide();
 }
 
-/** @param {WorkerLink} link */
+/**
+ * What can be done to the whole server, also to one that does not start.
+ * @param {WorkerLink} link
+ */
 function offerCommands(link) {
   const file = /** @type {HTMLInputElement} */ (byId("import-file"));
   byId("export").onclick = () => command("Making a copy…", async () => saveCopy(await exportServer(link)), "Exported.");
@@ -131,6 +141,7 @@ async function command(doing, work, done) {
     console.error(error);
     tell(error instanceof Error ? error.message : String(error));
   }
+  byId("trouble").hidden = true;
   await openPanes().catch((error) => showTrouble(troubleOf(error), { error }));
   byId("menu-button").toggleAttribute("disabled", false);
 }

@@ -65,12 +65,23 @@ export class Panes {
 /** @param {import("./people_store.js").Person} person */
 function buildPane({ name, displayName, userId }) {
   const frame = element("iframe", { name, src: "client.html", title: `${displayName}’s Matrix client` });
+  const avatar = element("span", { className: "pane__avatar", ariaHidden: "true" }, [displayName[0]]);
+  avatar.style.setProperty("--person", `var(--person-${colourNumber(userId)})`);
   return element("section", { id: `pane-${name}`, className: "pane", ariaLabel: displayName }, [
-    element("header", { className: "pane__header" }, [
-      element("span", { className: `pane__avatar pane__avatar--${name}`, ariaHidden: "true" }, [displayName[0]]),
+    element("div", { className: "pane__header" }, [
+      avatar,
       element("h2", {}, [displayName]),
       element("code", {}, [userId]),
     ]),
     frame,
   ]);
+}
+
+/**
+ * Which of the eight colours Hydrogen gives to this person.
+ * @param {string} userId
+ */
+function colourNumber(userId) {
+  const hash = [...userId].reduce((sum, character) => ((sum << 5) - sum + character.charCodeAt(0)) | 0, 0);
+  return (Math.abs(hash) % 8) + 1;
 }

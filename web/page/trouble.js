@@ -57,7 +57,11 @@ export const TROUBLES = {
   failed: {
     title: "The homeserver did not start",
     reason: "What is stored is untouched. Trying again often helps; the details say what happened.",
-    remedies: ["Check the connection if this is the first visit.", "Close other tabs if the device is short of memory."],
+    remedies: [
+      "Check the connection if this is the first visit.",
+      "Close other tabs if the device is short of memory.",
+      "If nothing helps, export or reset it in the “Server” menu.",
+    ],
     action: TRY_AGAIN,
   },
 };
