@@ -3,7 +3,7 @@
 from typing import Any
 
 from tabstead.accounts.access import Grant, refresh_tokens
-from tabstead.accounts.devices import NewDevice, delete_devices, log_in
+from tabstead.accounts.devices import NewDevice, delete_all_devices, delete_devices, log_in
 from tabstead.accounts.passwords import is_password
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.interactive_auth import find_identified_user
@@ -11,7 +11,6 @@ from tabstead.client_api.routes import Routes
 from tabstead.errors import BadRequest, Forbidden, UserDeactivated
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.storage.database import Db
-from tabstead.storage.devices import select_devices
 from tabstead.storage.users import User, find_user
 
 routes = Routes()
@@ -55,7 +54,7 @@ def logout(call: Call, db: Db) -> Response:
 @routes.write("POST", "/_matrix/client/v3/logout/all")
 def logout_all(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/logout/all. § Login."""
-    delete_devices(db, call.user_id, [device.device_id for device in select_devices(db, call.user_id)])
+    delete_all_devices(db, call.user_id)
     return json_response({})
 
 

@@ -51,6 +51,10 @@ def insert_cross_signing_key(db: Db, user_id: str, key: CrossSigningKey) -> None
     )
 
 
+def delete_cross_signing_key(db: Db, user_id: str, usage: str) -> None:
+    db.execute("DELETE FROM cross_signing_keys WHERE user_id = ? AND usage = ?", (user_id, usage))
+
+
 def delete_cross_signing_keys(db: Db, user_id: str) -> None:
     """All of a user's keys."""
     db.execute("DELETE FROM cross_signing_keys WHERE user_id = ?", (user_id,))

@@ -1,0 +1,99 @@
+"""The distribution of keys. Client-Server API, § Key management API, § Cross-signing."""
+
+from typing import Any
+
+from tabstead.client_api.call import Access, Call
+from tabstead.client_api.interactive_auth import carry_out_confirmed
+from tabstead.client_api.routes import Routes
+from tabstead.encryption.cross_signing import is_free_upload, upload_cross_signing_keys, upload_signatures
+from tabstead.encryption.device_keys import query_keys, upload_device_keys
+from tabstead.encryption.one_time_keys import claim_keys, upload_fallback_keys, upload_one_time_keys
+from tabstead.errors import BadJson
+from tabstead.http import JsonObject, Response, json_response
+from tabstead.protocol.identifiers import find_server_name_of
+from tabstead.storage.database import Db
+from tabstead.storage.one_time_keys import count_one_time_keys
+
+routes = Routes()
+
+
+@routes.write("POST", "/_matrix/client/v3/keys/upload")
+def upload_keys(call: Call, db: Db) -> Response:
+    """POST /_matrix/client/v3/keys/upload. § Uploading keys."""
+    body, user_id, device_id = call.body(), call.user_id, call.requester.device_id
+    device_keys = body.find_object("device_keys")
+    if device_keys is not None:
+        upload_device_keys(db, user_id, device_id, device_keys)
+    upload_one_time_keys(db, user_id, device_id, body.object("one_time_keys", {}))
+    upload_fallback_keys(db, user_id, device_id, body.object("fallback_keys", {}))
+    return json_response({"one_time_key_counts": count_one_time_keys(db, user_id, device_id)})
+
+
+@routes.read("POST", "/_matrix/client/v3/keys/query")
+def post_keys_query(call: Call, db: Db) -> Response:
+    """POST /_matrix/client/v3/keys/query. § Key management API."""
+    queried = call.body().object("device_keys")
+    found = query_keys(db, call.user_id, {user_id: _device_ids(queried, user_id) for user_id in queried})
+    return json_response(
+        {
+            "device_keys": found.device_keys,
+            "master_keys": found.master_keys,
+            "self_signing_keys": found.self_signing_keys,
+            "user_signing_keys": found.user_signing_keys,
+            "failures": _failures(call, queried),
+        }
+    )
+
+
+@routes.write("POST", "/_matrix/client/v3/keys/claim")
+def post_keys_claim(call: Call, db: Db) -> Response:
+    """POST /_matrix/client/v3/keys/claim. § Key management API."""
+    claims = call.body().object("one_time_keys")
+    claimed = claim_keys(db, {user_id: _algorithms(claims, user_id) for user_id in claims})
+    return json_response({"one_time_keys": claimed, "failures": _failures(call, claims)})
+
+
+@routes.waiting("POST", "/_matrix/client/v3/keys/device_signing/upload", access=Access.NONE)
+async def upload_device_signing_keys(call: Call) -> Response:
+    """POST /_matrix/client/v3/keys/device_signing/upload. § Cross-signing."""
+
+    def work(confirmed: Call, db: Db, body: JsonObject) -> Response:
+        upload_cross_signing_keys(db, confirmed.user_id, body)
+        return json_response({})
+
+    return await carry_out_confirmed(
+        call, work, unless=lambda authenticated, db: is_free_upload(db, authenticated.user_id, call.body())
+    )
+
+
+@routes.write("POST", "/_matrix/client/v3/keys/signatures/upload", access=Access.USER)
+def post_signatures(call: Call, db: Db) -> Response:
+    """POST /_matrix/client/v3/keys/signatures/upload. § Cross-signing."""
+    body = call.body()
+    failures = upload_signatures(db, call.user_id, {owner: body.object(owner) for owner in body})
+    return json_response(
+        {
+            "failures": {
+                owner: {key_name: error.to_json() for key_name, error in errors.items()}
+                for owner, errors in failures.items()
+            }
+        }
+    )
+
+
+def _device_ids(queried: JsonObject, user_id: str) -> list[str]:
+    """The devices asked for; older clients send an empty object in place of an empty list."""
+    return [] if queried[user_id] in ({}, None) else queried.strings(user_id)
+
+
+def _algorithms(claims: JsonObject, user_id: str) -> dict[str, str]:
+    algorithms = claims.object(user_id).values_dict
+    if not all(isinstance(algorithm, str) for algorithm in algorithms.values()):
+        raise BadJson("Each device must be claimed with one algorithm.")
+    return algorithms
+
+
+def _failures(call: Call, users: JsonObject) -> dict[str, Any]:
+    """Other servers, none of which can be asked."""
+    servers = {find_server_name_of(user_id) for user_id in users if not call.context.local_server.owns(user_id)}
+    return {server: {} for server in servers if server}
