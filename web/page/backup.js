@@ -69,7 +69,7 @@ export function saveCopy(blob) {
  */
 async function openCopy(file) {
   if (await isDatabase(file)) return { database: file, clients: null };
-  const files = await unpackTar(file).catch(() => ({}));
+  const files = await unpackTar(file).catch(() => /** @type {Record<string, Blob>} */ ({}));
   const database = files[DATABASE];
   if (!database || !(await isDatabase(database))) throw new Error("This file is not a copy of a Tabstead homeserver.");
   return { database, clients: files[CLIENTS] ? JSON.parse(await files[CLIENTS].text()) : null };

@@ -23,7 +23,7 @@ import { WorkerLink } from "./worker_link.js";
 const boot = new BootView();
 const panes = new Panes();
 
-/** @param {import("../service_worker/messages.js").Notice} notice */
+/** @param {import("../../service_worker/messages.js").Notice} notice */
 function onNotice(notice) {
   if (notice.type === "progress") boot.advance(notice.stage, notice.loaded, notice.total);
   if (notice.type === "status") showStatus(notice.status);
