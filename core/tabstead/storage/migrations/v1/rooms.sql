@@ -89,6 +89,7 @@ CREATE TABLE memberships (
     PRIMARY KEY (user_id, room_nid)
 ) WITHOUT ROWID;
 CREATE INDEX memberships_by_room ON memberships (room_nid, membership);
+CREATE INDEX memberships_by_position ON memberships (user_id, stream_position);
 
 -- Answers of PUT with a transaction id: per device, path and id.
 CREATE TABLE client_transactions (

@@ -1,0 +1,162 @@
+"""What /sync asks across table groups. Every query about changes takes time by what changed, or by the user's rooms,
+whichever is less; none by what the server holds.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from tabstead.protocol.filters import EventFilter
+from tabstead.storage.current_state import find_current
+from tabstead.storage.database import Db
+from tabstead.storage.events import PersistedEvent, select_events
+from tabstead.storage.memberships import Membership
+
+_SHORT_WINDOW: Final = 256
+"""So many positions are looked through one by one; in a longer window each room of the user is asked for its last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipChange:
+    """One change of a user's membership in a room's current state; None where there was, or is, none."""
+
+    previous: str | None
+    membership: str | None
+
+
+def select_changed_memberships(db: Db, user_id: str, *, after: int, up_to: int) -> list[Membership]:
+    """The user's memberships whose member event changed last with after < position <= up_to."""
+    rows = db.execute(
+        "SELECT user_id, room_nid, membership, event_nid, stream_position, joined_until, forgotten FROM memberships"
+        " WHERE user_id = ? AND stream_position > ? AND stream_position <= ?",
+        (user_id, after, up_to),
+    )
+    return [
+        Membership(
+            user_id=user_id,
+            room_nid=room_nid,
+            membership=membership,
+            event_nid=event_nid,
+            stream_position=stream_position,
+            joined_until=joined_until,
+            forgotten=bool(forgotten),
+        )
+        for user_id, room_nid, membership, event_nid, stream_position, joined_until, forgotten in rows
+    ]
+
+
+def select_joined_rooms_with_news(db: Db, user_id: str, *, after: int, up_to: int) -> set[int]:
+    """The room_nids of the rooms that the user is joined to and whose timeline grew with after < position <= up_to."""
+    if up_to - after <= _SHORT_WINDOW:
+        sql = (
+            "SELECT DISTINCT e.room_nid FROM events e JOIN memberships m"
+            " ON m.user_id = ?1 AND m.room_nid = e.room_nid AND m.membership = 'join'"
+            " WHERE e.stream_position > ?2 AND e.stream_position <= ?3 AND e.standing = 0"
+        )
+    else:
+        sql = (
+            "SELECT m.room_nid FROM memberships m WHERE m.user_id = ?1 AND m.membership = 'join'"
+            " AND EXISTS (SELECT 1 FROM events e WHERE e.room_nid = m.room_nid"
+            " AND e.stream_position > ?2 AND e.stream_position <= ?3)"
+        )
+    return {room_nid for (room_nid,) in db.execute(sql, (user_id, after, up_to))}
+
+
+def select_membership_history(db: Db, user_id: str, room_nid: int, *, after: int, up_to: int) -> list[MembershipChange]:
+    """How the user's membership changed with after < position <= up_to, the oldest first; profile changes too."""
+    rows = db.execute(
+        "SELECT json_extract(before.pdu, '$.content.membership'), json_extract(now.pdu, '$.content.membership')"
+        " FROM state_tuples t JOIN current_state_changes c ON c.tuple_nid = t.tuple_nid"
+        " LEFT JOIN events before ON before.event_nid = c.previous_nid"
+        " LEFT JOIN events now ON now.event_nid = c.event_nid"
+        " WHERE t.type = 'm.room.member' AND t.state_key = ? AND c.room_nid = ?"
+        " AND c.stream_position > ? AND c.stream_position <= ? ORDER BY c.stream_position",
+        (user_id, room_nid, after, up_to),
+    )
+    return [MembershipChange(previous=previous, membership=membership) for previous, membership in rows]
+
+
+def select_filtered_timeline(
+    db: Db,
+    room_nid: int,
+    *,
+    after: int,
+    up_to: int,
+    limit: int,
+    event_filter: EventFilter,
+    ignored_users: Iterable[str] = (),
+) -> list[PersistedEvent]:
+    """The newest `limit` events of the timeline with after < position <= up_to that pass, the newest first.
+
+    Of ignored users only state events pass.
+    """
+    clauses, parameters = _filter_clauses(event_filter)
+    for user_id in ignored_users:
+        clauses.append("(sender <> ? OR tuple_nid IS NOT NULL)")
+        parameters.append(user_id)
+    rows = db.execute(
+        "SELECT event_nid FROM events WHERE room_nid = ? AND stream_position > ? AND stream_position <= ?"
+        f" AND standing = 0{''.join(' AND ' + clause for clause in clauses)}"
+        " ORDER BY stream_position DESC LIMIT ?",
+        (room_nid, after, up_to, *parameters, limit),
+    )
+    return list(select_events(db, [event_nid for (event_nid,) in rows]).values())
+
+
+def find_entry_at(db: Db, room_nid: int, event_type: str, state_key: str, position: int) -> int | None:
+    """The event_nid of a state event of the room's state as it was at the position."""
+    row = db.execute(
+        "SELECT c.previous_nid FROM state_tuples t JOIN current_state_changes c USING (tuple_nid)"
+        " WHERE t.type = ? AND t.state_key = ? AND c.room_nid = ? AND c.stream_position > ?"
+        " ORDER BY c.stream_position LIMIT 1",
+        (event_type, state_key, room_nid, position),
+    ).fetchone()
+    return find_current(db, room_nid, event_type, state_key) if row is None else row[0]
+
+
+def select_heroes(db: Db, room_nid: int, user_id: str, limit: int) -> list[str]:
+    """The first members after whom a nameless room is called: joined or invited ones, else those who are gone."""
+    for memberships in ("'join', 'invite'", "'leave', 'ban'"):
+        rows = db.execute(
+            f"SELECT user_id FROM memberships WHERE room_nid = ? AND membership IN ({memberships}) AND user_id <> ?"
+            " ORDER BY stream_position, user_id LIMIT ?",
+            (room_nid, user_id, limit),
+        ).fetchall()
+        if rows:
+            return [hero for (hero,) in rows]
+    return []
+
+
+def _filter_clauses(event_filter: EventFilter) -> tuple[list[str], list[str]]:
+    clauses: list[str] = []
+    parameters: list[str] = []
+
+    def add(terms: list[str], values: Iterable[str], *, wanted: bool) -> None:
+        anyone = f"({' OR '.join(terms) or '0'})"
+        clauses.append(anyone if wanted else f"NOT {anyone}")
+        parameters.extend(values)
+
+    def add_types(types: Iterable[str], *, wanted: bool) -> None:
+        patterns = [_escape_glob(pattern) if "*" in pattern else pattern for pattern in types]
+        add(["type GLOB ?" if "*" in pattern else "type = ?" for pattern in patterns], patterns, wanted=wanted)
+
+    def add_senders(senders: Iterable[str], *, wanted: bool) -> None:
+        values = sorted(senders)
+        add(["sender = ?"] * len(values), values, wanted=wanted)
+
+    if event_filter.types is not None:
+        add_types(event_filter.types, wanted=True)
+    if event_filter.not_types:
+        add_types(event_filter.not_types, wanted=False)
+    if event_filter.senders is not None:
+        add_senders(event_filter.senders, wanted=True)
+    if event_filter.not_senders:
+        add_senders(event_filter.not_senders, wanted=False)
+    if event_filter.contains_url is not None:
+        clauses.append(f"json_type(pdu, '$.content.url') IS {'NOT ' if event_filter.contains_url else ''}NULL")
+    return clauses, parameters
+
+
+def _escape_glob(pattern: str) -> str:
+    """A pattern in which `*` alone is special, as SQLite's GLOB has it."""
+    return pattern.replace("[", "[[]").replace("?", "[?]")
