@@ -5,8 +5,8 @@
  * The tests of this file are chapters of one story and run in their order.
  */
 
-import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
 
 import {
   ClientEvent,
@@ -16,22 +16,22 @@ import {
   Preset,
   ReceiptType,
   createClient,
-} from "matrix-js-sdk";
+} from 'matrix-js-sdk';
 
-import { createServerFolder, deleteServerFolder, startNativeServer } from "../helpers/native_server.mjs";
+import { createServerFolder, deleteServerFolder, startNativeServer } from '../helpers/native_server.mjs';
 
 const PATIENCE_MS = 60_000;
 
-/** @type {import("matrix-js-sdk/lib/logger.js").Logger} */
+/** @type {import('matrix-js-sdk/lib/logger.js').Logger} */
 const silence = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, getChild: () => silence };
 
 /** @type {string} */
 let folder;
 /** @type {Awaited<ReturnType<typeof startNativeServer>>} */
 let server;
-/** @type {import("matrix-js-sdk").MatrixClient} */
+/** @type {import('matrix-js-sdk').MatrixClient} */
 let alice;
-/** @type {import("matrix-js-sdk").MatrixClient} */
+/** @type {import('matrix-js-sdk').MatrixClient} */
 let bob;
 /** @type {string} */
 let roomId;
@@ -48,88 +48,88 @@ after(async () => {
   await deleteServerFolder(folder);
 });
 
-test("two people register, and their clients set up their encryption", async () => {
-  [alice, bob] = [await signUp("alice"), await signUp("bob")];
-  assert.equal(alice.getUserId(), "@alice:localhost");
-  const devices = await alice.getCrypto().getUserDeviceInfo(["@bob:localhost"], true);
-  assert.ok(devices.get("@bob:localhost")?.has(bob.getDeviceId()), "Alice can look Bob's device up");
+test('two people register, and their clients set up their encryption', async () => {
+  [alice, bob] = [await signUp('alice'), await signUp('bob')];
+  assert.equal(alice.getUserId(), '@alice:localhost');
+  const devices = await alice.getCrypto().getUserDeviceInfo(['@bob:localhost'], true);
+  assert.ok(devices.get('@bob:localhost')?.has(bob.getDeviceId()), 'Alice can look up the device of Bob');
 });
 
-test("Alice invites Bob into an encrypted room, and he joins", async () => {
+test('Alice invites Bob into an encrypted room, and he joins', async () => {
   const created = await alice.createRoom({
-    name: "Tea",
+    name: 'Tea',
     preset: Preset.TrustedPrivateChat,
-    invite: ["@bob:localhost"],
+    invite: ['@bob:localhost'],
     initial_state: [
-      { type: EventType.RoomEncryption, state_key: "", content: { algorithm: "m.megolm.v1.aes-sha2" } },
+      { type: EventType.RoomEncryption, state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } },
     ],
   });
   roomId = created.room_id;
-  await until(() => bob.getRoom(roomId)?.getMyMembership() === "invite", "Bob sees the invitation");
-  assert.equal(bob.getRoom(roomId)?.name, "Tea");
+  await until(() => bob.getRoom(roomId)?.getMyMembership() === 'invite', 'Bob sees the invitation');
+  assert.equal(bob.getRoom(roomId)?.name, 'Tea');
   await bob.joinRoom(roomId);
-  await until(() => bob.getRoom(roomId)?.getMyMembership() === "join", "Bob is in");
-  await until(() => room(alice).getMember("@bob:localhost")?.membership === "join", "Alice sees Bob");
-  await until(() => room(bob).hasEncryptionStateEvent(), "Bob knows that the room is encrypted");
+  await until(() => bob.getRoom(roomId)?.getMyMembership() === 'join', 'Bob is in');
+  await until(() => room(alice).getMember('@bob:localhost')?.membership === 'join', 'Alice sees Bob');
+  await until(() => room(bob).hasEncryptionStateEvent(), 'Bob knows that the room is encrypted');
 });
 
-test("messages go both ways, encrypted for the server and readable for the two", async () => {
-  const question = await alice.sendTextMessage(roomId, "Milk or lemon?");
-  await until(() => textOf(bob, question.event_id) === "Milk or lemon?", "Bob reads the question");
-  const answer = await bob.sendTextMessage(roomId, "Neither, thanks.");
-  await until(() => textOf(alice, answer.event_id) === "Neither, thanks.", "Alice reads the answer");
+test('messages go both ways, encrypted for the server and readable for the two', async () => {
+  const question = await alice.sendTextMessage(roomId, 'Milk or lemon?');
+  await until(() => textOf(bob, question.event_id) === 'Milk or lemon?', 'Bob reads the question');
+  const answer = await bob.sendTextMessage(roomId, 'Neither, thanks.');
+  await until(() => textOf(alice, answer.event_id) === 'Neither, thanks.', 'Alice reads the answer');
 
   const stored = await alice.fetchRoomEvent(roomId, question.event_id);
   assert.equal(stored.type, EventType.RoomMessageEncrypted);
-  assert.ok(!JSON.stringify(stored).includes("lemon"), "the server has the ciphertext alone");
+  assert.ok(!JSON.stringify(stored).includes('lemon'), 'the server has the ciphertext alone');
 });
 
-test("Alice's new message is unread for Bob until he reads it, and she sees that he did", async () => {
-  const { event_id: eventId } = await alice.sendTextMessage(roomId, "Really?");
-  await until(() => textOf(bob, eventId) === "Really?", "Bob gets the message");
-  await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 1, "one is unread");
+test('a new message is unread for Bob until he reads it, and Alice sees that he did', async () => {
+  const { event_id: eventId } = await alice.sendTextMessage(roomId, 'Really?');
+  await until(() => textOf(bob, eventId) === 'Really?', 'Bob gets the message');
+  await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 1, 'one is unread');
   await bob.sendReceipt(room(bob).findEventById(eventId), ReceiptType.Read, {});
-  await until(() => room(alice).hasUserReadEvent("@bob:localhost", eventId), "Alice sees the receipt");
-  await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 0, "none is unread");
+  await until(() => room(alice).hasUserReadEvent('@bob:localhost', eventId), 'Alice sees the receipt');
+  await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 0, 'none is unread');
 });
 
-test("Alice sees Bob typing, and stopping", async () => {
+test('Alice sees Bob typing, and stopping', async () => {
   await bob.sendTyping(roomId, true, 30_000);
-  await until(() => room(alice).getMember("@bob:localhost")?.typing === true, "Bob is typing");
+  await until(() => room(alice).getMember('@bob:localhost')?.typing === true, 'Bob is typing');
   await bob.sendTyping(roomId, false, 0);
-  await until(() => room(alice).getMember("@bob:localhost")?.typing === false, "Bob stopped");
+  await until(() => room(alice).getMember('@bob:localhost')?.typing === false, 'Bob stopped');
 });
 
-test("a file that Bob uploads is the file that Alice downloads", async () => {
+test('a file that Bob uploads is the file that Alice downloads', async () => {
   const bytes = crypto.getRandomValues(new Uint8Array(60_000));
   const { content_uri: uri } = await bob.uploadContent(new Blob([bytes]), {
-    name: "leaf ☘.bin",
-    type: "application/octet-stream",
+    name: 'leaf ☘.bin',
+    type: 'application/octet-stream',
   });
-  const message = await bob.sendMessage(roomId, { msgtype: MsgType.File, body: "leaf", url: uri });
-  await until(() => contentOf(alice, message.event_id)?.url === uri, "Alice sees the message");
+  const message = await bob.sendMessage(roomId, { msgtype: MsgType.File, body: 'leaf', url: uri });
+  await until(() => contentOf(alice, message.event_id)?.url === uri, 'Alice sees the message');
 
   const url = alice.mxcUrlToHttp(uri, undefined, undefined, undefined, false, true, true);
   const answer = await fetch(url, { headers: { authorization: `Bearer ${alice.getAccessToken()}` } });
   assert.equal(answer.status, 200);
   assert.deepEqual(new Uint8Array(await answer.arrayBuffer()), bytes);
-  assert.equal(answer.headers.get("content-disposition"), "attachment; filename*=utf-8''leaf%20%E2%98%98.bin");
-  assert.equal((await fetch(url)).status, 401, "nobody else gets it");
+  assert.equal(answer.headers.get('content-disposition'), "attachment; filename*=utf-8''leaf%20%E2%98%98.bin");
+  assert.equal((await fetch(url)).status, 401, 'nobody else gets it');
 });
 
-test("a redacted message is gone for both", async () => {
-  const { event_id: eventId } = await alice.sendTextMessage(roomId, "Oops");
-  await until(() => textOf(bob, eventId) === "Oops", "Bob gets the message");
+test('a redacted message is gone for both', async () => {
+  const { event_id: eventId } = await alice.sendTextMessage(roomId, 'Oops');
+  await until(() => textOf(bob, eventId) === 'Oops', 'Bob gets the message');
   await alice.redactEvent(roomId, eventId);
-  await until(() => room(bob).findEventById(eventId)?.isRedacted() === true, "it is redacted");
+  await until(() => room(bob).findEventById(eventId)?.isRedacted() === true, 'it is redacted');
 });
 
-test("SIGTERM ends the server although both clients wait for news", async () => {
+test('SIGTERM ends the server although both clients wait for news', async () => {
   assert.equal(await server.stop(), 0);
   assert.doesNotMatch(server.readLog(), /Traceback/);
 });
 
-test("after a restart both go on where they were", async () => {
+test('after a restart both go on where they were', async () => {
   alice.stopClient();
   bob.stopClient();
   server = await startNativeServer(folder);
@@ -138,7 +138,7 @@ test("after a restart both go on where they were", async () => {
     accessToken: alice.getAccessToken() ?? undefined,
     logger: silence,
   });
-  assert.equal((await again.whoami()).user_id, "@alice:localhost");
+  assert.equal((await again.whoami()).user_id, '@alice:localhost');
   assert.deepEqual((await again.getJoinedRooms()).joined_rooms, [roomId]);
 });
 
@@ -149,8 +149,8 @@ test("after a restart both go on where they were", async () => {
 async function signUp(username) {
   const account = await createClient({ baseUrl: server.baseUrl, logger: silence }).registerRequest({
     username,
-    password: `${username}'s secret`,
-    auth: { type: "m.login.dummy" },
+    password: `secret of ${username}`,
+    auth: { type: 'm.login.dummy' },
   });
   const client = createClient({
     baseUrl: server.baseUrl,
@@ -165,7 +165,7 @@ async function signUp(username) {
   return client;
 }
 
-/** @param {import("matrix-js-sdk").MatrixClient} client */
+/** @param {import('matrix-js-sdk').MatrixClient} client */
 function room(client) {
   const found = client.getRoom(roomId);
   assert.ok(found, `${client.getUserId()} knows the room`);
@@ -173,7 +173,7 @@ function room(client) {
 }
 
 /**
- * @param {import("matrix-js-sdk").MatrixClient} client
+ * @param {import('matrix-js-sdk').MatrixClient} client
  * @param {string} eventId
  */
 function contentOf(client, eventId) {
@@ -182,7 +182,7 @@ function contentOf(client, eventId) {
 }
 
 /**
- * @param {import("matrix-js-sdk").MatrixClient} client
+ * @param {import('matrix-js-sdk').MatrixClient} client
  * @param {string} eventId
  */
 const textOf = (client, eventId) => contentOf(client, eventId)?.body;
