@@ -13,6 +13,7 @@ from typing import Final
 
 from tabstead.client_api import ROUTES
 from tabstead.client_api.call import Context
+from tabstead.client_api.rate_limits import RateLimiter
 from tabstead.client_api.routes import Route, build_router
 from tabstead.configuration import Configuration
 from tabstead.errors import MatrixError
@@ -73,6 +74,7 @@ class Homeserver:
             typing_users=TypingUsers(now_ms),
             thumbnailer=thumbnailer,
             life=Life(name=secrets.token_hex(8)),
+            rate_limiter=RateLimiter(now_ms, enabled=configuration.rate_limits.enabled),
         )
         return cls(context, build_router(*ROUTES))
 

@@ -54,7 +54,7 @@ async def deactivate_account(call: Call) -> Response:
     """POST /_matrix/client/v3/account/deactivate. § Account deactivation."""
 
     def work(confirmed: Call, db: Db, body: JsonObject) -> Response:
-        deactivate(db, confirmed.user_id, erase=body.boolean("erase", False))
+        deactivate(db, confirmed.context.local_server, confirmed.user_id, erase=body.boolean("erase", False))
         return json_response({"id_server_unbind_result": "success"})
 
     return await carry_out_confirmed(call, work)

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import TypeVar
 
 from tabstead.accounts.access import Requester, authenticate, record_use
+from tabstead.client_api.rate_limits import RateLimiter
 from tabstead.configuration import Configuration
 from tabstead.errors import Forbidden, MissingToken
 from tabstead.http import JsonObject, Query, Request, Response
@@ -41,6 +42,7 @@ class Context:
     typing_users: TypingUsers
     thumbnailer: Thumbnailer | None
     life: Life
+    rate_limiter: RateLimiter
 
     async def write(self, work: Callable[[Db], Result]) -> Result:
         """Run a write transaction; once it is durable, wake those who wait for news."""

@@ -12,12 +12,13 @@ from tabstead.accounts.access import authenticate
 from tabstead.accounts.interactive_auth import PASSWORD, Attempt, Challenge, confirm
 from tabstead.accounts.passwords import is_password
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.rate_limits import WRONG_PASSWORDS
 from tabstead.errors import Forbidden, MatrixError, UnknownToken
 from tabstead.http import JsonObject, Request, Response, json_response
 from tabstead.protocol.identifiers import localpart_of
 from tabstead.storage.database import Db
 from tabstead.storage.interactive_auth import delete_session
-from tabstead.storage.users import find_user
+from tabstead.storage.users import User, find_user
 
 ConfirmedWork: TypeAlias = Callable[[Call, Db, JsonObject], Response]
 """Gets the parameters of the request, together with those that its session remembers."""
@@ -91,16 +92,29 @@ async def _prove_password(call: Call) -> str | None:
     token = call.request.access_token()
     if password is None or token is None:
         return None
-    password_hash = await call.context.database.read(lambda db: _find_password_hash(db, token, call.now_ms))
-    return password_hash if is_password(password, password_hash) else None
+    user = await call.context.database.read(lambda db: _find_user_of(db, token, call.now_ms))
+    return try_password(call, user.user_id if user is not None else None, user, password)
 
 
-def _find_password_hash(db: Db, access_token: str, now_ms: int) -> str | None:
+def try_password(call: Call, name: str | None, user: User | None, password: str) -> str | None:
+    """The user's password hash if the password is theirs; takes as long when there is no such user.
+
+    `name` is what wrong passwords are counted for, as it was typed. Raises LimitExceeded after too many of them.
+    """
+    limiter, counted = call.context.rate_limiter, name.lower() if name is not None else None
+    limiter.check(WRONG_PASSWORDS, counted)
+    password_hash = user.password_hash if user is not None else None
+    if is_password(password, password_hash):
+        return password_hash
+    limiter.take(WRONG_PASSWORDS, counted)
+    return None
+
+
+def _find_user_of(db: Db, access_token: str, now_ms: int) -> User | None:
     try:
-        user = find_user(db, authenticate(db, access_token, now_ms).user_id)
+        return find_user(db, authenticate(db, access_token, now_ms).user_id)
     except UnknownToken:
         return None
-    return None if user is None else user.password_hash
 
 
 def _find_failure(call: Call, db: Db, proven_hash: str | None) -> MatrixError | None:

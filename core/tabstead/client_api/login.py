@@ -4,9 +4,9 @@ from typing import Any
 
 from tabstead.accounts.access import Grant, refresh_tokens
 from tabstead.accounts.devices import NewDevice, delete_all_devices, delete_devices, log_in
-from tabstead.accounts.passwords import is_password
 from tabstead.client_api.call import Access, Call
-from tabstead.client_api.interactive_auth import find_identified_user
+from tabstead.client_api.interactive_auth import find_identified_user, try_password
+from tabstead.client_api.rate_limits import LOGGING_IN
 from tabstead.client_api.routes import Routes
 from tabstead.errors import BadRequest, Forbidden, UserDeactivated
 from tabstead.http import JsonObject, Response, json_response
@@ -22,7 +22,7 @@ def get_login_flows(call: Call, db: Db) -> Response:
     return json_response({"flows": [{"type": "m.login.password"}]})
 
 
-@routes.waiting("POST", "/_matrix/client/v3/login", access=Access.NONE)
+@routes.waiting("POST", "/_matrix/client/v3/login", access=Access.NONE, limit=LOGGING_IN)
 async def login(call: Call) -> Response:
     """POST /_matrix/client/v3/login. § Login."""
     body = call.body()
@@ -31,13 +31,11 @@ async def login(call: Call) -> Response:
     password = body.string("password")
     name = find_identified_user(body, call.context.local_server.name)
     user = await call.context.database.read(lambda db: _find_login_user(db, name))
-    proven_hash = user.password_hash if user is not None else None
-    if not is_password(password, proven_hash):
-        proven_hash = None
+    proven_hash = try_password(call, name, user, password)
     return await call.context.write_once(call.request, lambda db: _log_in(call, db, name, proven_hash))
 
 
-@routes.write("POST", "/_matrix/client/v3/refresh", access=Access.NONE)
+@routes.write("POST", "/_matrix/client/v3/refresh", access=Access.NONE, limit=LOGGING_IN)
 def refresh(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/refresh. § Refreshing access tokens."""
     grant = refresh_tokens(db, call.body().string("refresh_token"), call.now_ms)

@@ -12,6 +12,7 @@ from tabstead.accounts.profiles import (
 from tabstead.accounts.user_directory import search_users
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.own_data import check_own
+from tabstead.client_api.rate_limits import LOOKING_UP
 from tabstead.client_api.routes import Routes
 from tabstead.errors import Forbidden, MissingParam, NotFound
 from tabstead.http import Response, json_response
@@ -61,7 +62,7 @@ def delete_profile_field(call: Call, db: Db) -> Response:
     return _tell_rooms(call, db, name, remove_profile_field(db, call.user_id, name))
 
 
-@routes.read("POST", "/_matrix/client/v3/user_directory/search", access=Access.USER)
+@routes.read("POST", "/_matrix/client/v3/user_directory/search", access=Access.USER, limit=LOOKING_UP)
 def search_user_directory(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/user_directory/search. § User Directory."""
     body = call.body()

@@ -8,6 +8,7 @@ from tabstead.accounts.registration import check_username, create_user, generate
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.interactive_auth import challenge_response, parse_attempt
 from tabstead.client_api.login import grant_response, parse_new_device
+from tabstead.client_api.rate_limits import LOOKING_UP, REGISTERING
 from tabstead.client_api.routes import Routes
 from tabstead.errors import Forbidden
 from tabstead.http import JsonObject, Response, json_response
@@ -18,7 +19,7 @@ from tabstead.storage.interactive_auth import AuthSession, update_outcome
 routes = Routes()
 
 
-@routes.waiting("POST", "/_matrix/client/v3/register", access=Access.NONE)
+@routes.waiting("POST", "/_matrix/client/v3/register", access=Access.NONE, limit=REGISTERING)
 async def register(call: Call) -> Response:
     """POST /_matrix/client/v3/register. § Account registration."""
     if call.query.choice("kind", ("user", "guest"), "user") == "guest":
@@ -30,14 +31,16 @@ async def register(call: Call) -> Response:
     return await call.context.write_once(call.request, lambda db: _register_user(call, db, password_hash))
 
 
-@routes.read("GET", "/_matrix/client/v3/register/available", access=Access.NONE)
+@routes.read("GET", "/_matrix/client/v3/register/available", access=Access.NONE, limit=LOOKING_UP)
 def get_username_available(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v3/register/available. § Account registration."""
     check_username(db, call.query.string("username"), call.context.local_server.name)
     return json_response({"available": True})
 
 
-@routes.read("GET", "/_matrix/client/v1/register/m.login.registration_token/validity", access=Access.NONE)
+@routes.read(
+    "GET", "/_matrix/client/v1/register/m.login.registration_token/validity", access=Access.NONE, limit=LOOKING_UP
+)
 def get_registration_token_validity(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v1/register/m.login.registration_token/validity. § Token-authenticated registration.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from tabstead.client_api.call import Access, Call, Context
+from tabstead.client_api.rate_limits import RateLimit
 from tabstead.http import Request, Response, Router
 from tabstead.storage.database import Db
 
@@ -63,6 +64,18 @@ class WaitingRoute:
         return await self.endpoint(call)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitedRoute:
+    """A route that may be called only so often."""
+
+    route: Route
+    limit: RateLimit
+
+    async def answer(self, context: Context, request: Request) -> Response:
+        context.rate_limiter.take(self.limit, self.limit.find_caller(request))
+        return await self.route.answer(context, request)
+
+
 async def _record_first_use(call: Call) -> None:
     """The first use of a refreshed token ends the one before it: the only thing that a mere reader changes."""
     requester = call.optional_requester
@@ -77,39 +90,41 @@ class Routes:
         self.entries: list[tuple[str, str, Route]] = []
 
     def read(
-        self, method: str, *paths: str, access: Access = Access.GUEST
+        self, method: str, *paths: str, access: Access = Access.GUEST, limit: RateLimit | None = None
     ) -> Callable[[TransactionalEndpoint], TransactionalEndpoint]:
         """Declare an endpoint that only reads."""
 
         def declare(endpoint: TransactionalEndpoint) -> TransactionalEndpoint:
-            self._add(method, paths, ReadRoute(endpoint=endpoint, access=access))
+            self._add(method, paths, ReadRoute(endpoint=endpoint, access=access), limit)
             return endpoint
 
         return declare
 
     def write(
-        self, method: str, *paths: str, access: Access = Access.GUEST
+        self, method: str, *paths: str, access: Access = Access.GUEST, limit: RateLimit | None = None
     ) -> Callable[[TransactionalEndpoint], TransactionalEndpoint]:
         """Declare an endpoint that changes something."""
 
         def declare(endpoint: TransactionalEndpoint) -> TransactionalEndpoint:
-            self._add(method, paths, WriteRoute(endpoint=endpoint, access=access))
+            self._add(method, paths, WriteRoute(endpoint=endpoint, access=access), limit)
             return endpoint
 
         return declare
 
     def waiting(
-        self, method: str, *paths: str, access: Access = Access.GUEST
+        self, method: str, *paths: str, access: Access = Access.GUEST, limit: RateLimit | None = None
     ) -> Callable[[WaitingEndpoint], WaitingEndpoint]:
         """Declare an endpoint that waits for something, or works outside of a transaction."""
 
         def declare(endpoint: WaitingEndpoint) -> WaitingEndpoint:
-            self._add(method, paths, WaitingRoute(endpoint=endpoint, access=access))
+            self._add(method, paths, WaitingRoute(endpoint=endpoint, access=access), limit)
             return endpoint
 
         return declare
 
-    def _add(self, method: str, paths: tuple[str, ...], route: Route) -> None:
+    def _add(self, method: str, paths: tuple[str, ...], route: Route, limit: RateLimit | None) -> None:
+        if limit is not None:
+            route = LimitedRoute(route=route, limit=limit)
         for path in paths:
             self.entries.append((method, path, route))
             if "/v3/" in path:

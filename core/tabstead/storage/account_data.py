@@ -66,6 +66,11 @@ def select_account_data_changes(db: Db, user_id: str, *, after: int, up_to: int)
     return [_account_data(row) for row in rows]
 
 
+def delete_account_data(db: Db, user_id: str) -> None:
+    """Everything of the user, when they want to be forgotten."""
+    db.execute("DELETE FROM account_data WHERE user_id = ?", (user_id,))
+
+
 def _account_data(row: tuple[str, str, str]) -> AccountData:
     room_id, event_type, content = row
     return AccountData(room_id=room_id, type=event_type, content=json.loads(content))

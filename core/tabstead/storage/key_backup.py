@@ -80,6 +80,12 @@ def delete_backup(db: Db, user_id: str, version: int) -> None:
     )
 
 
+def delete_all_backups(db: Db, user_id: str) -> None:
+    """Delete every version, as if there had been none."""
+    db.execute("DELETE FROM key_backup_keys WHERE user_id = ?", (user_id,))
+    db.execute("DELETE FROM key_backups WHERE user_id = ?", (user_id,))
+
+
 def select_backed_up_keys(
     db: Db, user_id: str, version: int, room_id: str | None = None, session_id: str | None = None
 ) -> list[BackedUpKey]:
