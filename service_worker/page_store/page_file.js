@@ -8,7 +8,8 @@
  * arrive while a flush is under way share the next one. In the background the log is folded into the blocks (fold.js).
  *
  * Invariants
- * - A page in memory that isn't dirty has its durable bytes: its block's base with the log's patches on it.
+ * - A page in memory that isn't dirty has its durable bytes: its block's base with the log's patches on it. No block
+ *   beyond the file's end is in memory: the fold may delete its base.
  * - For a dirty page `dirty` (or `flying`, while it is being flushed) has the durable bytes, or null when they aren't in
  *   memory. So a failed flush is undone in memory, and the fold never writes what isn't durable.
  * - Writing transactions follow each other; after a failed flush nothing is written that builds on it.
@@ -438,6 +439,7 @@ export class PageFile {
     this.dirty = new Map();
     this.#landed();
     this.size = this.#flushedSize = this.durableSize;
+    this.cache.forgetFrom(Math.ceil(this.size / PAGE_SIZE));
     this.#stale ??= asError(cause);
     return this.stale;
   }

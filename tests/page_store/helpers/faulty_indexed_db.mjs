@@ -12,7 +12,7 @@ const alive = new Set();
 /** @type {Map<IDBDatabase, Set<IDBTransaction>>} */
 const unfinished = new Map();
 
-/** @typedef {'throw' | 'abort' | 'quota'} Accident */
+/** @typedef {'throw' | 'quota' | 'abort' | 'late'} Accident */
 
 /** @type {(storeName: string) => Accident | null} */
 let chooseAccident = () => null;
@@ -38,6 +38,9 @@ IDBDatabase.prototype.transaction = function (...parameters) {
   return opened;
 };
 
+// It only hastens the end; without it a transaction can still be aborted late, as a browser does when the disk is full.
+IDBTransaction.prototype.commit = () => {};
+
 for (const method of /** @type {const} */ (['add', 'put'])) {
   const original = IDBObjectStore.prototype[method];
   IDBObjectStore.prototype[method] = function (value, key) {
@@ -46,6 +49,7 @@ for (const method of /** @type {const} */ (['add', 'put'])) {
     if (accident === 'quota') throw named('QuotaExceededError');
     const request = original.call(this, value, key);
     if (accident === 'abort') this.transaction.abort();
+    if (accident === 'late') request.addEventListener('success', () => this.transaction.abort());
     return request;
   };
 }

@@ -44,7 +44,7 @@ export class Fuzzer {
     this.accidentsPerWrite = 0;
     injectAccidents(() => {
       if (!this.random.happens(this.accidentsPerWrite)) return null;
-      return this.random.one(/** @type {const} */ (['throw', 'abort', 'quota']));
+      return this.random.one(/** @type {const} */ (['throw', 'quota', 'abort', 'late', 'late']));
     });
   }
 
