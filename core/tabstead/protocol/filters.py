@@ -34,6 +34,9 @@ class EventFilter:
     lazy_load_members: bool = False
     include_redundant_members: bool = False
     unread_thread_notifications: bool = False
+    related_by_types: tuple[str, ...] | None = None
+    related_by_senders: tuple[str, ...] | None = None
+    """The relation types and senders of the events of which one must relate to the event; storage knows them."""
 
     def allows_room(self, room_id: str) -> bool:
         return room_id not in self.not_rooms and (self.rooms is None or room_id in self.rooms)
@@ -95,6 +98,9 @@ def parse_sync_filter(definition: JsonDict) -> SyncFilter:
 def parse_event_filter(definition: JsonDict) -> EventFilter:
     """The EventFilter or RoomEventFilter of a definition. Raises BadJson."""
     types, senders, rooms = (_strings(definition, key) for key in ("types", "senders", "rooms"))
+    related_types, related_senders = (
+        _strings(definition, key) for key in ("related_by_rel_types", "related_by_senders")
+    )
     return EventFilter(
         limit=_limit(definition),
         types=None if types is None else tuple(types),
@@ -107,6 +113,8 @@ def parse_event_filter(definition: JsonDict) -> EventFilter:
         lazy_load_members=_boolean(definition, "lazy_load_members") or False,
         include_redundant_members=_boolean(definition, "include_redundant_members") or False,
         unread_thread_notifications=_boolean(definition, "unread_thread_notifications") or False,
+        related_by_types=None if related_types is None else tuple(related_types),
+        related_by_senders=None if related_senders is None else tuple(related_senders),
     )
 
 

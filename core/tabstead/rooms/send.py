@@ -7,7 +7,6 @@ sent once: a transaction id is answered from storage, and a state that is so alr
 
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from tabstead.errors import Forbidden
@@ -17,9 +16,10 @@ from tabstead.protocol.events import Event, build_event, parse_event, reference_
 from tabstead.protocol.identifiers import EventID, RoomID, StateTuple, UserID
 from tabstead.protocol.room_versions import EventIDFormat, RoomVersion
 from tabstead.protocol.signatures import sign_event
+from tabstead.rooms.draft import Draft
+from tabstead.rooms.local_checks import check_draft
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.persist import persist_event
-from tabstead.rooms.redactions import check_may_redact
 from tabstead.rooms.state import find_current_event, read_auth_state, resolve_snapshots, state_after
 from tabstead.storage.client_transactions import ClientTransaction, find_transaction, insert_transaction
 from tabstead.storage.database import Db
@@ -28,16 +28,6 @@ from tabstead.storage.rooms import Room, get_room, insert_room, select_forward_e
 from tabstead.storage.state_history import EMPTY
 
 MAX_PREV_EVENTS: Final = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What a client wants to send."""
-
-    type: str
-    content: JsonDict
-    state_key: str | None = None
-    redacts: str | None = None
 
 
 def send_event(
@@ -103,8 +93,7 @@ def _send_new(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft
         server, room.version, room.room_id, sender, draft, prev_events=prev_events, auth_events=auth_state
     )
     _check_auth(event, auth_state, room.version)
-    if event.type == "m.room.redaction":
-        check_may_redact(db, room, sender, event.redacts)
+    check_draft(db, server, room, sender, draft)
     return persist_event(db, server, room, event, state_before=state_before)
 
 

@@ -82,6 +82,12 @@ def update_current(
         )
 
 
+def find_change_by(db: Db, room_nid: int, position: int, event_nid: int) -> StateChange | None:
+    """The change that an event made to the current state when it came, at its position."""
+    changes = select_changes(db, room_nid, after=position - 1, up_to=position)
+    return next((change for change in changes if change.event_nid == event_nid), None)
+
+
 def select_changes(db: Db, room_nid: int, *, after: int, up_to: int) -> list[StateChange]:
     """How the current state changed, with after < position <= up_to, the oldest first."""
     rows = db.execute(

@@ -195,6 +195,19 @@ def select_rooms_with_news(db: Db, *, after: int, up_to: int) -> set[int]:
     return {room_nid for (room_nid,) in rows}
 
 
+def find_event_by_time(
+    db: Db, room_nid: int, ts: int, *, up_to: int, forwards: bool
+) -> PersistedEvent | None:
+    """The event of the timeline, not after `up_to`, that is nearest to a time (ms) at or after, or at or before it."""
+    row = db.execute(
+        f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position <= ? AND e.standing = 0"
+        f" AND e.origin_server_ts {'>=' if forwards else '<='} ?"
+        f" ORDER BY e.origin_server_ts {'ASC' if forwards else 'DESC'}, e.stream_position LIMIT 1",
+        (room_nid, up_to, ts),
+    ).fetchone()
+    return None if row is None else _persisted(row)
+
+
 def find_last_position(db: Db, room_nid: int, up_to: int) -> int | None:
     """The position of the newest event of the timeline at or before `up_to`."""
     row = db.execute(

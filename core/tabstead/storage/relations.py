@@ -56,6 +56,19 @@ def select_relations_to(
     return rows.fetchall()
 
 
+def is_related_to(
+    db: Db, event_id: str, relation_types: Iterable[str] | None, senders: Iterable[str] | None
+) -> bool:
+    """Whether an event relates to this one, in one of these ways and from one of these users, where given."""
+    row = db.execute(
+        "SELECT 1 FROM event_relations r JOIN events e USING (event_nid) WHERE r.relates_to = ?1"
+        " AND (?2 IS NULL OR r.relation_type IN (SELECT value FROM json_each(?2)))"
+        " AND (?3 IS NULL OR e.sender IN (SELECT value FROM json_each(?3))) LIMIT 1",
+        (event_id, _json(relation_types), _json(senders)),
+    ).fetchone()
+    return row is not None
+
+
 def has_annotation(db: Db, relates_to: str, event_type: str, key: str, sender: str) -> bool:
     """Whether a user's event of this type annotates the event with this key."""
     row = db.execute(
@@ -88,3 +101,7 @@ def find_relation(db: Db, event_id: str) -> tuple[str, str] | None:
         (event_id,),
     ).fetchone()
     return None if row is None else (row[0], row[1])
+
+
+def _json(values: Iterable[str] | None) -> str | None:
+    return None if values is None else json.dumps(list(values))

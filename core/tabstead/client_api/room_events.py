@@ -1,0 +1,60 @@
+"""Sending events to a room. Client-Server API, § Sending events to a room, § Redactions."""
+
+from tabstead.client_api.call import Call
+from tabstead.client_api.rooms import get_own_room
+from tabstead.client_api.routes import Routes
+from tabstead.http import Response, json_response
+from tabstead.rooms.draft import Draft, build_redaction
+from tabstead.rooms.send import send_event
+from tabstead.storage.client_transactions import ClientTransaction
+from tabstead.storage.database import Db
+
+routes = Routes()
+
+
+@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}")
+def put_message_event(call: Call, db: Db) -> Response:
+    """PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}. § Sending events to a room."""
+    event_type, content = call.parameter("eventType"), call.body().values_dict
+    is_redaction = event_type == "m.room.redaction"
+    draft = build_redaction(None, content) if is_redaction else Draft(type=event_type, content=content)
+    return _send_once(call, db, f"send/{event_type}", draft)
+
+
+@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}")
+def put_redaction(call: Call, db: Db) -> Response:
+    """PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}. § Redactions."""
+    event_id = call.parameter("eventId")
+    draft = build_redaction(event_id, call.request.optional_json_object().values_dict)
+    return _send_once(call, db, f"redact/{event_id}", draft)
+
+
+@routes.write(
+    "PUT",
+    "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}",
+    "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/",
+    "/_matrix/client/v3/rooms/{roomId}/state/{eventType}",
+)
+def put_state_event(call: Call, db: Db) -> Response:
+    """PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}. § Sending events to a room."""
+    draft = Draft(
+        type=call.parameter("eventType"),
+        state_key=call.request.path_parameters.get("stateKey", ""),
+        content=call.body().values_dict,
+    )
+    room = get_own_room(db, call.parameter("roomId"))
+    sent = send_event(db, call.context.local_server, room, call.user_id, draft)
+    return json_response({"event_id": sent.event_id})
+
+
+def _send_once(call: Call, db: Db, path: str, draft: Draft) -> Response:
+    """Send under the request's transaction id; `path` is what the id counts for, within the room."""
+    room = get_own_room(db, call.parameter("roomId"))
+    transaction = ClientTransaction(
+        user_id=call.user_id,
+        device_id=call.requester.device_id,
+        path=f"{room.room_id}/{path}",
+        transaction_id=call.parameter("txnId"),
+    )
+    sent = send_event(db, call.context.local_server, room, call.user_id, draft, transaction=transaction)
+    return json_response({"event_id": sent.event_id})

@@ -1,0 +1,106 @@
+"""Stored events as a user's client sees them: the client format, with the `unsigned` that is the server's to say.
+
+`age`; `transaction_id` for the device that sent it; `redacted_because`; `prev_content` of a state event; the reader's
+own `membership` at that time; and the bundled aggregations of what relates to it, in `m.relations`.
+(Client-Server API, § Room event format, § Aggregations of child events)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabstead.protocol.canonical_json import JsonDict
+from tabstead.protocol.events import to_client_event
+from tabstead.rooms.aggregations import select_aggregations
+from tabstead.rooms.history_visibility import HistoryVisibility
+from tabstead.storage.client_transactions import select_transaction_ids
+from tabstead.storage.current_state import find_change_by
+from tabstead.storage.database import Db
+from tabstead.storage.events import PersistedEvent, get_event, select_events
+from tabstead.storage.rooms import get_room
+from tabstead.storage.state_history import find_state_event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """For whom events are shown. A device is named where its transaction ids are to be shown."""
+
+    user_id: str
+    device_id: str | None = None
+
+
+def client_events(
+    db: Db,
+    events: Sequence[PersistedEvent],
+    *,
+    reader: Reader,
+    now_ms: int,
+    with_room_id: bool = True,
+    in_timeline: bool = True,
+) -> list[JsonDict]:
+    """The events in the client format, in their order. What the reader may see is the caller's to decide.
+
+    `with_room_id=False` is for places that name the room already, like a sync's timeline. `in_timeline=False` is for
+    events that are shown as state: they carry no aggregations and no `membership`, which a large state would pay for.
+    """
+    transaction_ids = _transaction_ids(db, events, reader)
+    redactions = select_events(db, {event.redacted_by for event in events if event.redacted_by is not None})
+    aggregations = _aggregations(db, events, reader, now_ms) if in_timeline else {}
+    memberships = _memberships(db, events, reader) if in_timeline else {}
+    shown = []
+    for event in events:
+        unsigned: JsonDict = {"age": max(0, now_ms - event.event.origin_server_ts)}
+        if event.event_nid in memberships:
+            unsigned["membership"] = memberships[event.event_nid]
+        if event.event_nid in transaction_ids:
+            unsigned["transaction_id"] = transaction_ids[event.event_nid]
+        if event.redacted_by is not None:
+            unsigned["redacted_because"] = to_client_event(redactions[event.redacted_by].event)
+        previous = _find_previous(db, event)
+        if previous is not None:
+            unsigned["prev_content"] = previous.event.content
+        if event.event_nid in aggregations:
+            unsigned["m.relations"] = aggregations[event.event_nid]
+        shown.append(to_client_event(event.event, with_room_id=with_room_id, unsigned=unsigned))
+    return shown
+
+
+def _memberships(db: Db, events: Sequence[PersistedEvent], reader: Reader) -> dict[int, str]:
+    """The reader's membership at each event."""
+    rooms: dict[int, HistoryVisibility] = {}
+    for event in events:
+        if event.room_nid not in rooms:
+            rooms[event.room_nid] = HistoryVisibility(db, get_room(db, event.room_nid), reader.user_id)
+    return {event.event_nid: rooms[event.room_nid].membership_at(event) for event in events}
+
+
+def _transaction_ids(db: Db, events: Sequence[PersistedEvent], reader: Reader) -> dict[int, str]:
+    own = [event.event_nid for event in events if event.event.sender == reader.user_id]
+    if reader.device_id is None or not own:
+        return {}
+    return select_transaction_ids(db, reader.user_id, reader.device_id, own)
+
+
+def _find_previous(db: Db, event: PersistedEvent) -> PersistedEvent | None:
+    """The state event that an event replaced."""
+    if not event.event.is_state:
+        return None
+    # Cheaper than the state history, where the event became the current state when it came.
+    change = None
+    if event.stream_position is not None:
+        change = find_change_by(db, event.room_nid, event.stream_position, event.event_nid)
+    if change is not None:
+        previous_nid = change.previous_nid
+    else:
+        previous_nid = find_state_event(db, event.state_before, *event.event.state_tuple)
+    return None if previous_nid is None else get_event(db, previous_nid)
+
+
+def _aggregations(
+    db: Db, events: Sequence[PersistedEvent], reader: Reader, now_ms: int
+) -> dict[int, JsonDict]:
+    """Each event's `m.relations`, where something relates to it."""
+
+    def show(events: Sequence[PersistedEvent], *, in_timeline: bool) -> list[JsonDict]:
+        return client_events(db, events, reader=reader, now_ms=now_ms, in_timeline=in_timeline)
+
+    return select_aggregations(db, events, reader_id=reader.user_id, show=show)

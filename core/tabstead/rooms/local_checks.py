@@ -1,0 +1,86 @@
+"""What this server demands of its own users' events beyond the authorisation rules, by event type."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from tabstead.errors import BadAlias, BadRequest, Forbidden, InvalidParam, MatrixError
+from tabstead.protocol.identifiers import find_server_name_of, is_room_alias, parse_user_id
+from tabstead.rooms.draft import Draft
+from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.redactions import check_may_redact
+from tabstead.rooms.state import find_current_event
+from tabstead.storage.account_data import find_account_data
+from tabstead.storage.database import Db
+from tabstead.storage.relations import has_annotation
+from tabstead.storage.room_aliases import find_alias
+from tabstead.storage.rooms import Room
+
+
+def check_draft(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
+    """Raises what the check of the event's type raises."""
+    check = _CHECKS.get(draft.type)
+    if check is not None:
+        check(db, server, room, sender, draft)
+
+
+def listed_aliases(content: Mapping[str, Any]) -> list[Any]:
+    """The aliases in an `m.room.canonical_alias`: the canonical one, then the alternatives. Raises InvalidParam."""
+    alternatives = content.get("alt_aliases") or []
+    if not isinstance(alternatives, list):
+        raise InvalidParam("'alt_aliases' must be an array.")
+    canonical = content.get("alias") or None
+    return alternatives if canonical is None else [canonical, *alternatives]
+
+
+def _check_redaction(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
+    check_may_redact(db, room, sender, draft.redacts)
+
+
+def _check_canonical_alias(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
+    """PUT /rooms/{roomId}/state: aliases that are new in the event must be valid and point to the room.
+
+    Raises InvalidParam, BadAlias.
+    """
+    if draft.state_key != "":
+        return
+    current = find_current_event(db, room, draft.type)
+    known = listed_aliases(current.event.content) if current is not None else []
+    for room_alias in listed_aliases(draft.content):
+        if not isinstance(room_alias, str) or not is_room_alias(room_alias):
+            raise InvalidParam(f"{str(room_alias)[:80]!r} is not a room alias.")
+        if room_alias in known:
+            continue
+        found = find_alias(db, room_alias)
+        if found is None or found.room_id != room.room_id:
+            raise BadAlias(f"The alias {room_alias} does not point to this room.")
+
+
+def _check_annotation(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
+    """§ Avoiding duplicate annotations: a user says a thing about an event once. Raises BadRequest."""
+    relation = draft.content.get("m.relates_to")
+    if not isinstance(relation, dict) or relation.get("rel_type") != "m.annotation":
+        return
+    relates_to, key = relation.get("event_id"), relation.get("key")
+    if isinstance(relates_to, str) and isinstance(key, str) and has_annotation(db, relates_to, draft.type, key, sender):
+        raise BadRequest("You have said this about the event already.", errcode="M_DUPLICATE_ANNOTATION")
+
+
+def _check_invite(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
+    """Invites reach their users: they live here, and have not blocked invites. Raises MatrixError, Forbidden."""
+    if draft.content.get("membership") != "invite" or draft.state_key is None:
+        return
+    target = parse_user_id(draft.state_key)
+    if not server.owns(target):
+        raise MatrixError(f"The server {find_server_name_of(target)} cannot be reached from here.", status=502)
+    # § Invite permission
+    permission = find_account_data(db, target, "m.invite_permission_config")
+    if permission is not None and permission.get("default_action") == "block":
+        raise Forbidden(f"{target} takes no invites.", errcode="M_INVITE_BLOCKED")
+
+
+_CHECKS: Final[Mapping[str, Callable[[Db, LocalServer, Room, str, Draft], None]]] = {
+    "m.room.redaction": _check_redaction,
+    "m.room.canonical_alias": _check_canonical_alias,
+    "m.room.member": _check_invite,
+    "m.reaction": _check_annotation,
+}

@@ -1,0 +1,205 @@
+"""Membership: joining, inviting, leaving, kicking, banning, knocking, and forgetting.
+
+Each is a member event that `send_event` puts to the authorisation rules; what is here is what the endpoints demand
+beside those: who counts as invited to a restricted room, what guests may join, which of a user's changes are none.
+(Client-Server API, § Room membership)
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from tabstead.accounts.profiles import Profile, find_profile
+from tabstead.errors import BadRequest, Forbidden
+from tabstead.protocol.auth_rules.room_state import JOIN_RULES
+from tabstead.protocol.canonical_json import JsonDict
+from tabstead.rooms.draft import Draft
+from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.send import send_event
+from tabstead.rooms.state import find_current_event, read_power_levels, read_room_state
+from tabstead.storage import memberships
+from tabstead.storage.database import Db
+from tabstead.storage.events import PersistedEvent
+from tabstead.storage.memberships import find_membership, select_joined_users, update_forgotten
+from tabstead.storage.rooms import Room, find_room, get_room
+
+_MAY_BE_KICKED: Final = frozenset({"join", "invite", "knock"})
+_RESTRICTED: Final = frozenset({"restricted", "knock_restricted"})
+
+
+def membership_of(db: Db, room: Room, user_id: str) -> str | None:
+    """The user's membership by the current state, None for someone who never had one."""
+    found = find_membership(db, user_id, room.room_nid)
+    return None if found is None else found.membership
+
+
+def join_room(
+    db: Db,
+    server: LocalServer,
+    room: Room,
+    user_id: str,
+    *,
+    is_guest: bool = False,
+    reason: str | None = None,
+) -> None:
+    """Join a user to a room; one who is joined already stays so. Raises Forbidden."""
+    membership = membership_of(db, room, user_id)
+    if membership == "join":
+        return
+    if is_guest:
+        _check_guest_access(db, room)
+    content = _own_content(db, user_id, "join", reason)
+    if membership != "invite":
+        authoriser = _find_authoriser(db, server, room, user_id)
+        if authoriser is not None:
+            content["join_authorised_via_users_server"] = authoriser
+    send_membership(db, server, room, content, sender=user_id, target=user_id)
+
+
+def invite_user(
+    db: Db,
+    server: LocalServer,
+    room: Room,
+    sender: str,
+    target: str,
+    *,
+    reason: str | None = None,
+    is_direct: bool = False,
+) -> None:
+    """Invite a user. Raises Forbidden."""
+    content = _own_content(db, target, "invite", reason)
+    if is_direct:
+        content["is_direct"] = True
+    send_membership(db, server, room, content, sender=sender, target=target)
+
+
+def knock_on_room(db: Db, server: LocalServer, room: Room, user_id: str, *, reason: str | None = None) -> None:
+    """Ask to be let in; to ask twice is to ask once. Raises Forbidden."""
+    send_membership(db, server, room, _own_content(db, user_id, "knock", reason), sender=user_id, target=user_id)
+
+
+def leave_room(db: Db, server: LocalServer, room: Room, user_id: str, *, reason: str | None = None) -> None:
+    """Leave a room, or refuse an invite, or take a knock back; one who has left stays so. Raises Forbidden."""
+    if membership_of(db, room, user_id) == "leave":
+        return
+    send_membership(db, server, room, _content("leave", reason), sender=user_id, target=user_id)
+
+
+def kick_user(
+    db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None
+) -> None:
+    """Make someone leave who is in the room, invited to it or knocking on it. Raises Forbidden."""
+    if membership_of(db, room, target) not in _MAY_BE_KICKED:
+        raise Forbidden(f"{target} is not in the room.")
+    send_membership(db, server, room, _content("leave", reason), sender=sender, target=target)
+
+
+def ban_user(
+    db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None
+) -> None:
+    """Ban a user, who need not be in the room. Raises Forbidden."""
+    send_membership(db, server, room, _content("ban", reason), sender=sender, target=target)
+
+
+def unban_user(
+    db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None
+) -> None:
+    """Lift a ban. Raises Forbidden."""
+    if membership_of(db, room, target) != "ban":
+        raise Forbidden(f"{target} is not banned.")
+    send_membership(db, server, room, _content("leave", reason), sender=sender, target=target)
+
+
+def forget_room(db: Db, room: Room, user_id: str) -> None:
+    """Hear no more of a room that the user has left. Raises BadRequest while they are in it or invited."""
+    membership = find_membership(db, user_id, room.room_nid)
+    if membership is None or membership.forgotten:
+        return
+    if membership.membership not in {"leave", "ban"}:
+        raise BadRequest(f"User {user_id} is in room {room.room_id}.")
+    update_forgotten(db, user_id, room.room_nid)
+
+
+def update_member_profiles(db: Db, server: LocalServer, user_id: str, profile: Profile) -> None:
+    """Tell the rooms that a user is joined to of a changed profile, where they may send it."""
+    for membership in memberships.select_memberships(db, user_id, ("join",)):
+        room = get_room(db, membership.room_nid)
+        member = find_current_event(db, room, "m.room.member", user_id)
+        if member is None:
+            continue
+        kept = {
+            key: value
+            for key, value in member.event.content.items()
+            if key not in {"displayname", "avatar_url", "reason", "join_authorised_via_users_server"}
+        }
+        send_event(
+            db,
+            server,
+            room,
+            user_id,
+            Draft(type="m.room.member", state_key=user_id, content={**kept, **_shown(profile)}),
+        )
+
+
+def send_membership(
+    db: Db, server: LocalServer, room: Room, content: JsonDict, *, sender: str, target: str
+) -> PersistedEvent:
+    """Send a membership as it is given."""
+    return send_event(db, server, room, sender, Draft(type="m.room.member", state_key=target, content=content))
+
+
+def member_content(db: Db, user_id: str, membership: str) -> JsonDict:
+    """A member event's content with the user's profile, as far as it is known here."""
+    return _own_content(db, user_id, membership, None)
+
+
+def _own_content(db: Db, user_id: str, membership: str, reason: str | None) -> JsonDict:
+    return {**_content(membership, reason), **_shown(find_profile(db, user_id))}
+
+
+def _content(membership: str, reason: str | None) -> JsonDict:
+    return {"membership": membership} if reason is None else {"membership": membership, "reason": reason}
+
+
+def _shown(profile: Profile) -> JsonDict:
+    shown = {"displayname": profile.displayname, "avatar_url": profile.avatar_url}
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def _check_guest_access(db: Db, room: Room) -> None:
+    """§ Guest access: a guest may join where `guest_access` is `can_join`, which it is not by default."""
+    event = find_current_event(db, room, "m.room.guest_access")
+    if event is None or event.event.content.get("guest_access") != "can_join":
+        raise Forbidden("This room is not open to guests.", errcode="M_GUEST_ACCESS_FORBIDDEN")
+
+
+def _find_authoriser(db: Db, server: LocalServer, room: Room, user_id: str) -> str | None:
+    """The member in whose name this server lets a user into a restricted room, None where the room isn't restricted.
+
+    Raises Forbidden if the user meets none of the conditions, or if nobody here may let them in.
+    """
+    if not room.version.restricted_joins:
+        return None
+    state = read_room_state(db, room, JOIN_RULES)
+    if state.join_rule not in _RESTRICTED:
+        return None
+    join_rules = state.events.get(JOIN_RULES)
+    conditions = None if join_rules is None else join_rules.content.get("allow")
+    if not _meets_any(db, user_id, conditions if isinstance(conditions, list) else []):
+        raise Forbidden("The room is restricted, and you are in none of the rooms whose members may join.")
+    levels = read_power_levels(db, room)
+    for member in sorted(select_joined_users(db, room.room_nid)):
+        if server.owns(member) and levels.user_power_level(member) >= levels.invite:
+            return member
+    raise Forbidden("Nobody on this server may let you into the restricted room.")
+
+
+def _meets_any(db: Db, user_id: str, conditions: Iterable[object]) -> bool:
+    """Whether the user is joined to one of the rooms that the conditions name."""
+    for condition in conditions:
+        if not isinstance(condition, dict) or condition.get("type") != "m.room_membership":
+            continue
+        room_id = condition.get("room_id")
+        allowed = find_room(db, room_id) if isinstance(room_id, str) else None
+        if allowed is not None and memberships.is_joined(db, user_id, allowed.room_nid):
+            return True
+    return False
