@@ -4,20 +4,20 @@
  * site works under any path. `vite build --config web/vite.config.js` writes into `dist/`; TABSTEAD_OUT names another folder.
  */
 
-import { defineConfig } from "vite";
+import { defineConfig } from 'vite';
 
-import { mendHydrogen } from "./client/mend_hydrogen.js";
+import { mendHydrogen } from './client/mend_hydrogen.js';
 
 const folder = import.meta.dirname;
 
 export default defineConfig({
   root: folder,
-  base: "./",
+  base: './',
   plugins: [mendHydrogen()],
   build: {
     outDir: process.env.TABSTEAD_OUT ?? `${folder}/../dist`,
     emptyOutDir: true,
-    target: "es2022",
+    target: 'es2022',
     modulePreload: false,
     chunkSizeWarningLimit: 1200,
     rolldownOptions: {

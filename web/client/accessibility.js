@@ -3,8 +3,8 @@
 
 /** @type {[selector: string, attribute: string, value: string][]} */
 const ATTRIBUTES = [
-  [".MessageComposer_input textarea", "aria-label", "Message"],
-  [".RoomHeader .close-middle", "aria-label", "Close room"],
+  ['.MessageComposer_input textarea', 'aria-label', 'Message'],
+  ['.RoomHeader .close-middle', 'aria-label', 'Close room'],
 ];
 
 /**

@@ -7,22 +7,22 @@
  * person's. What happens is told to the page: `loading`, `ready`, or `failed` with a sentence.
  */
 
-import * as hydrogen from "hydrogen-view-sdk";
-import olmScript from "@matrix-org/olm/olm.js?url";
-import olmWasm from "@matrix-org/olm/olm.wasm?url";
+import * as hydrogen from 'hydrogen-view-sdk';
+import olmScript from '@matrix-org/olm/olm.js?url';
+import olmWasm from '@matrix-org/olm/olm.wasm?url';
 
-import { loadPeople } from "../page/people_store.js";
-import { clientKey } from "./client_storage.js";
-import { improveAccessibility } from "./accessibility.js";
-import { PersonHistory } from "./person_history.js";
-import "./theme.js";
+import { loadPeople } from '../page/people_store.js';
+import { clientKey } from './client_storage.js';
+import { improveAccessibility } from './accessibility.js';
+import { PersonHistory } from './person_history.js';
+import './theme.js';
 
 const { Client, ConsoleReporter, FeatureSet, LoadStatus, Logger, Platform, SessionViewModel } = hydrogen;
 
 /** Where Hydrogen expects its own service worker; the page's is the only one of this scope. */
 const SERVICE_WORKER_HANDLER = {
-  version: "0.3.1",
-  buildHash: "",
+  version: '0.3.1',
+  buildHash: '',
   haltRequests: false,
   updateAuthData() {},
   setNavigation() {},
@@ -36,7 +36,7 @@ const SERVICE_WORKER_HANDLER = {
  * @param {string} [detail]
  */
 function tellPage(state, detail) {
-  window.parent.postMessage({ type: "client", client: window.name, state, detail }, window.location.origin);
+  window.parent.postMessage({ type: 'client', client: window.name, state, detail }, window.location.origin);
 }
 
 /**
@@ -50,9 +50,9 @@ function buildPlatform(container, name) {
   const platform = new Platform({ container, assetPaths, config: {}, logger, options: { development: false } });
   platform._serviceWorkerHandler = SERVICE_WORKER_HANDLER;
   platform.storageFactory._serviceWorkerHandler = SERVICE_WORKER_HANDLER;
-  platform.sessionInfoStorage._name = clientKey(name, "sessions");
-  platform.settingsStorage._prefix = clientKey(name, "setting ");
-  platform.history = new PersonHistory(clientKey(name, "hash"));
+  platform.sessionInfoStorage._name = clientKey(name, 'sessions');
+  platform.settingsStorage._prefix = clientKey(name, 'setting ');
+  platform.history = new PersonHistory(clientKey(name, 'hash'));
   platform.saveFileAs = saveFileAs;
   return platform;
 }
@@ -63,7 +63,7 @@ function buildPlatform(container, name) {
  * @param {string} filename
  */
 function saveFileAs(blobHandle, filename) {
-  const link = document.createElement("a");
+  const link = document.createElement('a');
   link.href = URL.createObjectURL(blobHandle.nativeBlob);
   link.download = filename;
   link.click();
@@ -88,7 +88,7 @@ async function startClient(client, platform, person) {
     void client.startWithAuthData({ accessToken, deviceId, userId, homeserver: window.location.origin });
   }
   await client.loadStatus.waitFor(isLoaded).promise;
-  if (client.loadStatus.get() !== LoadStatus.Ready) throw client.loadError ?? new Error("The client did not start.");
+  if (client.loadStatus.get() !== LoadStatus.Ready) throw client.loadError ?? new Error('The client did not start.');
 }
 
 /** @param {string} status */
@@ -114,14 +114,14 @@ function showSession(client, platform, features, roomId) {
   urlRouter.attach();
   const sessionViewModel = new SessionViewModel({ platform, navigation, urlRouter, features, client });
   sessionViewModel.start();
-  platform.createAndMountRootView({ activeSection: "session", sessionViewModel });
+  platform.createAndMountRootView({ activeSection: 'session', sessionViewModel });
 }
 
 async function main() {
-  const container = /** @type {HTMLElement} */ (document.getElementById("client"));
+  const container = /** @type {HTMLElement} */ (document.getElementById('client'));
   const people = loadPeople();
   const person = people?.people.find((one) => one.name === window.name);
-  if (!people || !person) throw new Error("The page has not said whose client this is.");
+  if (!people || !person) throw new Error('The page has not said whose client this is.');
   document.title = `${person.displayName}’s client`;
   const platform = buildPlatform(container, person.name);
   await platform.init();
@@ -132,11 +132,11 @@ async function main() {
   showSession(client, platform, features, people.roomId);
 }
 
-tellPage("loading");
+tellPage('loading');
 main().then(
-  () => tellPage("ready"),
+  () => tellPage('ready'),
   (error) => {
     console.error(error);
-    tellPage("failed", error?.message ?? String(error));
+    tellPage('failed', error?.message ?? String(error));
   },
 );

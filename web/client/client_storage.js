@@ -5,10 +5,11 @@
  * copy of the server can still be read by the people in it.
  */
 
-import { SITE_PATH } from "../page/people_store.js";
+import { SITE_PATH } from '../page/people_store.js';
 
 /**
  * @typedef {object} ClientDump
+ * @property {string} origin where it was made
  * @property {Record<string, string>} localStorage
  * @property {DatabaseDump[]} databases
  */
@@ -37,13 +38,13 @@ import { SITE_PATH } from "../page/people_store.js";
 export const clientKey = (name, what) => `tabstead ${SITE_PATH} client ${name} ${what}`;
 
 const PREFIX = `tabstead ${SITE_PATH} client `;
-const SESSION_DATABASE = "hydrogen_session_";
+const SESSION_DATABASE = 'hydrogen_session_';
 
 /** The ids of all sessions that the people's clients have here. */
 function sessionIds() {
   const ids = [];
   for (const [key, text] of Object.entries({ ...localStorage })) {
-    if (key.startsWith(PREFIX) && key.endsWith(" sessions")) ids.push(...JSON.parse(text).map((/** @type {any} */ one) => one.id));
+    if (key.startsWith(PREFIX) && key.endsWith(' sessions')) ids.push(...JSON.parse(text).map((/** @type {any} */ one) => one.id));
   }
   return ids;
 }
@@ -56,6 +57,15 @@ function ownKeys() {
   );
 }
 
+/** Stands for this site in the keys of a dump, so that a copy moves between sites. */
+const SITE_MARK = '{site} ';
+
+/** @param {string} key */
+const portableKey = (key) => (key.startsWith(PREFIX) ? SITE_MARK + key.slice(PREFIX.length) : key);
+
+/** @param {string} key */
+const ownKey = (key) => (key.startsWith(SITE_MARK) ? PREFIX + key.slice(SITE_MARK.length) : key);
+
 /** Delete it all. No client may be open. */
 export async function forgetClients() {
   const databases = sessionIds().map((id) => SESSION_DATABASE + id);
@@ -66,14 +76,11 @@ export async function forgetClients() {
 
 /** @returns {Promise<ClientDump>} No client may be open. */
 export async function dumpClients() {
-  const values = Object.fromEntries(ownKeys().map((key) => [key.replaceAll(SITE_PATH, SITE_MARK), localStorage.getItem(key) ?? ""]));
+  const values = Object.fromEntries(ownKeys().map((key) => [portableKey(key), localStorage.getItem(key) ?? '']));
   const databases = [];
   for (const id of sessionIds()) databases.push(await dumpDatabase(SESSION_DATABASE + id));
-  return { localStorage: values, databases };
+  return { origin: location.origin, localStorage: values, databases };
 }
-
-/** Stands for the site's path in a dump, so that a copy moves between sites. */
-const SITE_MARK = "{site}";
 
 /**
  * Put a dump in the place of what is there. No client may be open.
@@ -82,7 +89,9 @@ const SITE_MARK = "{site}";
 export async function restoreClients(dump) {
   await forgetClients();
   for (const database of dump.databases) await restoreDatabase(database);
-  for (const [key, value] of Object.entries(dump.localStorage)) localStorage.setItem(key.replaceAll(SITE_MARK, SITE_PATH), value);
+  for (const [key, value] of Object.entries(dump.localStorage)) {
+    localStorage.setItem(ownKey(key), value.replaceAll(JSON.stringify(dump.origin), JSON.stringify(location.origin)));
+  }
 }
 
 /**
@@ -93,7 +102,7 @@ async function dumpDatabase(name) {
   const database = await done(indexedDB.open(name));
   try {
     const names = [...database.objectStoreNames];
-    const transaction = database.transaction(names, "readonly");
+    const transaction = database.transaction(names, 'readonly');
     const stores = await Promise.all(names.map((store) => dumpStore(transaction.objectStore(store))));
     return { name, version: database.version, stores };
   } finally {
@@ -122,10 +131,10 @@ async function restoreDatabase(dump) {
   opening.onupgradeneeded = () => dump.stores.forEach((store) => createStore(opening.result, store));
   const database = await done(opening);
   try {
-    const transaction = database.transaction(dump.stores.map((store) => store.name), "readwrite");
+    const transaction = database.transaction(dump.stores.map((store) => store.name), 'readwrite');
     const finished = new Promise((resolve, reject) => {
       transaction.oncomplete = resolve;
-      transaction.onabort = () => reject(transaction.error ?? new Error("The copy could not be restored."));
+      transaction.onabort = () => reject(transaction.error ?? new Error('The copy could not be restored.'));
     });
     for (const { name, keyPath, records } of dump.stores) {
       const store = transaction.objectStore(name);
@@ -155,13 +164,13 @@ function createStore(database, { name, keyPath, autoIncrement, indexes }) {
  */
 function encode(value) {
   if (value === undefined) return { $undefined: true };
-  if (value instanceof ArrayBuffer) return { $bytes: toBase64(new Uint8Array(value)), of: "ArrayBuffer" };
-  if (value instanceof Uint8Array) return { $bytes: toBase64(value), of: "Uint8Array" };
+  if (value instanceof ArrayBuffer) return { $bytes: toBase64(new Uint8Array(value)), of: 'ArrayBuffer' };
+  if (value instanceof Uint8Array) return { $bytes: toBase64(value), of: 'Uint8Array' };
   if (Array.isArray(value)) return value.map(encode);
   if (value !== null && Object.getPrototypeOf(value) === Object.prototype) {
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, encode(inner)]));
   }
-  if (value === null || typeof value !== "object") return value;
+  if (value === null || typeof value !== 'object') return value;
   throw new TypeError(`A client keeps a ${value.constructor.name}, which a copy cannot hold.`);
 }
 
@@ -170,19 +179,19 @@ function encode(value) {
  * @returns {any}
  */
 function decode(value) {
-  if (value === null || typeof value !== "object") return value;
+  if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return value.map(decode);
   if (value.$undefined) return undefined;
-  if (typeof value.$bytes === "string") {
+  if (typeof value.$bytes === 'string') {
     const bytes = Uint8Array.from(atob(value.$bytes), (character) => character.charCodeAt(0));
-    return value.of === "ArrayBuffer" ? bytes.buffer : bytes;
+    return value.of === 'ArrayBuffer' ? bytes.buffer : bytes;
   }
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decode(inner)]));
 }
 
 /** @param {Uint8Array} bytes */
 function toBase64(bytes) {
-  let text = "";
+  let text = '';
   for (const byte of bytes) text += String.fromCharCode(byte);
   return btoa(text);
 }
@@ -195,6 +204,6 @@ function toBase64(bytes) {
 function done(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error ?? new Error("IndexedDB failed."));
+    request.onerror = () => reject(request.error ?? new Error('IndexedDB failed.'));
   });
 }

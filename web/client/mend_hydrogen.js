@@ -15,13 +15,13 @@ const MENDS = [
     'this.navigation.push("room", [...this._session._roomsBeingCreated.keys()].pop());',
   ],
   // Olm comes as a script of its own, as Hydrogen's platform loads it; importing it too would bring it twice.
-  ['import "@matrix-org/olm/olm.js";', ""],
+  ['import "@matrix-org/olm/olm.js";', ''],
   // The timeline is a list, in which a heading may not stand on its own.
   ['t.h2({ className: "DateHeader" }', 't.li({ className: "DateHeader" }'],
 ];
 
 /** The weights that the interface uses, upright; the rest of the 36 files would be 3 MB more to download. */
-const FONT_WEIGHTS = new Set(["400", "500", "600", "700"]);
+const FONT_WEIGHTS = new Set(['400', '500', '600', '700']);
 const INTER_FACE = /@font-face\{font-family:Inter;font-style:(\w+);font-weight:(\d+);[^}]*?(url\([^)]*\.woff2\))[^}]*\}/g;
 const INTER_FACES = 18;
 
@@ -39,7 +39,7 @@ function keepNeededFonts(css) {
   let faces = 0;
   const kept = css.replace(INTER_FACE, (_face, style, weight, woff2) => {
     faces += 1;
-    if (style !== "normal" || !FONT_WEIGHTS.has(weight)) return "";
+    if (style !== 'normal' || !FONT_WEIGHTS.has(weight)) return '';
     return `@font-face{font-family:Inter;font-style:normal;font-weight:${weight};font-display:swap;src:${woff2} format("woff2")}`;
   });
   if (faces !== INTER_FACES) throw new Error(`mend_hydrogen: ${faces} faces of Inter instead of ${INTER_FACES}`);
@@ -49,12 +49,12 @@ function keepNeededFonts(css) {
 /** @returns {import("vite").Plugin} */
 export function mendHydrogen() {
   return {
-    name: "mend-hydrogen",
-    enforce: "pre",
+    name: 'mend-hydrogen',
+    enforce: 'pre',
     transform(code, id) {
-      const [path, query] = id.split("?");
+      const [path, query] = id.split('?');
       if (SCRIPT.test(path)) return { code: mendScript(code), map: null };
-      if (THEME.test(path) && query !== "url") return { code: keepNeededFonts(code), map: null };
+      if (THEME.test(path) && query !== 'url') return { code: keepNeededFonts(code), map: null };
       return undefined;
     },
   };

@@ -1,5 +1,5 @@
 // @ts-check
-import { BaseObservableValue } from "hydrogen-view-sdk";
+import { BaseObservableValue } from 'hydrogen-view-sdk';
 
 /**
  * Hydrogen's view of the frame's address, with the last one kept under the person's name: Hydrogen's own class keeps one
@@ -23,13 +23,13 @@ export class PersonHistory extends BaseObservableValue {
 
   /** @param {string} url */
   replaceUrlSilently(url) {
-    window.history.replaceState(null, "", url);
+    window.history.replaceState(null, '', url);
     this._remember(url);
   }
 
   /** @param {string} url */
   pushUrlSilently(url) {
-    window.history.pushState(null, "", url);
+    window.history.pushState(null, '', url);
     this._remember(url);
   }
 
@@ -40,7 +40,7 @@ export class PersonHistory extends BaseObservableValue {
 
   /** @param {string} url */
   urlAsPath(url) {
-    return url.startsWith("#") ? url.slice(1) : url;
+    return url.startsWith('#') ? url.slice(1) : url;
   }
 
   /** @param {string} path */
@@ -49,11 +49,11 @@ export class PersonHistory extends BaseObservableValue {
   }
 
   onSubscribeFirst() {
-    window.addEventListener("hashchange", this);
+    window.addEventListener('hashchange', this);
   }
 
   onUnsubscribeLast() {
-    window.removeEventListener("hashchange", this);
+    window.removeEventListener('hashchange', this);
   }
 
   getLastSessionUrl() {

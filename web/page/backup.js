@@ -7,16 +7,16 @@
  * messages in it. All three run while the clients are closed, so that a client's keys and the server agree.
  */
 
-import { dumpClients, forgetClients, restoreClients } from "../client/client_storage.js";
-import { element } from "./dom.js";
-import { forgetPeople, loadPeople, savePeople } from "./people_store.js";
-import { packTar, unpackTar } from "./tar.js";
+import { dumpClients, forgetClients, restoreClients } from '../client/client_storage.js';
+import { element } from './dom.js';
+import { forgetPeople, loadPeople, savePeople } from './people_store.js';
+import { packTar, unpackTar } from './tar.js';
 
 /** @typedef {import("./worker_link.js").WorkerLink} WorkerLink */
 
-const DATABASE = "homeserver.sqlite";
-const CLIENTS = "clients.json";
-const SQLITE_MAGIC = "SQLite format 3\0";
+const DATABASE = 'homeserver.sqlite';
+const CLIENTS = 'clients.json';
+const SQLITE_MAGIC = 'SQLite format 3\0';
 
 /**
  * @param {WorkerLink} link
@@ -24,8 +24,8 @@ const SQLITE_MAGIC = "SQLite format 3\0";
  */
 export async function exportServer(link) {
   const clients = JSON.stringify({ people: loadPeople(), clients: await dumpClients() });
-  const database = await link.ask({ type: "export" });
-  return packTar({ [DATABASE]: database, [CLIENTS]: new Blob([clients], { type: "application/json" }) });
+  const database = await link.ask({ type: 'export' });
+  return packTar({ [DATABASE]: database, [CLIENTS]: new Blob([clients], { type: 'application/json' }) });
 }
 
 /**
@@ -36,7 +36,7 @@ export async function exportServer(link) {
  */
 export async function importServer(link, file) {
   const { database, clients } = await openCopy(file);
-  await link.ask({ type: "import", file: database });
+  await link.ask({ type: 'import', file: database });
   if (clients) {
     await restoreClients(clients.clients);
     savePeople(clients.people);
@@ -48,7 +48,7 @@ export async function importServer(link, file) {
 
 /** @param {WorkerLink} link */
 export async function resetServer(link) {
-  await link.ask({ type: "reset" });
+  await link.ask({ type: 'reset' });
   await forgetClients();
   forgetPeople();
 }
@@ -58,7 +58,7 @@ export async function resetServer(link) {
  * @param {Blob} blob
  */
 export function saveCopy(blob) {
-  const link = element("a", { href: URL.createObjectURL(blob), download: `tabstead ${new Date().toISOString().slice(0, 10)}.tar` });
+  const link = element('a', { href: URL.createObjectURL(blob), download: `tabstead ${new Date().toISOString().slice(0, 10)}.tar` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
@@ -71,7 +71,7 @@ async function openCopy(file) {
   if (await isDatabase(file)) return { database: file, clients: null };
   const files = await unpackTar(file).catch(() => /** @type {Record<string, Blob>} */ ({}));
   const database = files[DATABASE];
-  if (!database || !(await isDatabase(database))) throw new Error("This file is not a copy of a Tabstead homeserver.");
+  if (!database || !(await isDatabase(database))) throw new Error('This file is not a copy of a Tabstead homeserver.');
   return { database, clients: files[CLIENTS] ? JSON.parse(await files[CLIENTS].text()) : null };
 }
 

@@ -4,7 +4,7 @@
  * later visits.
  */
 
-import { byId, element, formatBytes } from "./dom.js";
+import { byId, element, formatBytes } from './dom.js';
 
 /** @typedef {import("../../service_worker/messages.js").ProgressNotice} ProgressNotice */
 
@@ -13,27 +13,27 @@ import { byId, element, formatBytes } from "./dom.js";
  * @type {{name: string, label: string, weight: number}[]}
  */
 const STAGES = [
-  { name: "download", label: "Download the homeserver", weight: 55 },
-  { name: "unpack", label: "Unpack it", weight: 10 },
-  { name: "start", label: "Start it", weight: 15 },
-  { name: "people", label: "Introduce Alice and Bob", weight: 10 },
-  { name: "clients", label: "Open their clients", weight: 10 },
+  { name: 'download', label: 'Download the homeserver', weight: 55 },
+  { name: 'unpack', label: 'Unpack it', weight: 10 },
+  { name: 'start', label: 'Start it', weight: 15 },
+  { name: 'people', label: 'Introduce Alice and Bob', weight: 10 },
+  { name: 'clients', label: 'Open their clients', weight: 10 },
 ];
 
 export class BootView {
   constructor() {
-    this._root = byId("boot");
-    this._bar = /** @type {HTMLProgressElement} */ (byId("boot-bar"));
-    this._bytes = byId("boot-bytes");
+    this._root = byId('boot');
+    this._bar = /** @type {HTMLProgressElement} */ (byId('boot-bar'));
+    this._bytes = byId('boot-bytes');
     this._current = -1;
-    this._items = STAGES.map(({ label }) => element("li", {}, [label]));
-    byId("boot-stages").replaceChildren(...this._items);
+    this._items = STAGES.map(({ label }) => element('li', {}, [label]));
+    byId('boot-stages').replaceChildren(...this._items);
   }
 
   /** @param {boolean} isFirstVisit */
   show(isFirstVisit) {
-    this._root.classList.toggle("boot--first", isFirstVisit);
-    byId("boot-title").textContent = isFirstVisit ? "Setting up your homeserver" : "Waking your homeserver";
+    this._root.classList.toggle('boot--first', isFirstVisit);
+    byId('boot-title').textContent = isFirstVisit ? 'Setting up your homeserver' : 'Waking your homeserver';
     this._root.hidden = false;
   }
 
@@ -54,17 +54,17 @@ export class BootView {
     const share = total ? (loaded ?? 0) / total : 0;
     const before = STAGES.slice(0, at).reduce((sum, stage) => sum + stage.weight, 0);
     this._bar.value = Math.max(this._bar.value, before + share * STAGES[at].weight);
-    this._bytes.textContent = total ? `${formatBytes(loaded ?? 0)} of ${formatBytes(total)}` : "";
+    this._bytes.textContent = total ? `${formatBytes(loaded ?? 0)} of ${formatBytes(total)}` : '';
   }
 
   /** @param {number} at */
   _enter(at) {
     this._current = at;
     this._items.forEach((item, index) => {
-      item.className = index < at ? "done" : index === at ? "current" : "";
-      if (index === at) item.setAttribute("aria-current", "step");
-      else item.removeAttribute("aria-current");
+      item.className = index < at ? 'done' : index === at ? 'current' : '';
+      if (index === at) item.setAttribute('aria-current', 'step');
+      else item.removeAttribute('aria-current');
     });
-    byId("boot-now").textContent = STAGES[at].label;
+    byId('boot-now').textContent = STAGES[at].label;
   }
 }

@@ -1,5 +1,5 @@
 // @ts-check
-import { byId } from "./dom.js";
+import { byId } from './dom.js';
 
 /**
  * Ask before something that cannot be undone.
@@ -7,13 +7,13 @@ import { byId } from "./dom.js";
  * @returns {Promise<boolean>}
  */
 export function confirmed({ title, text, yes }) {
-  const dialog = /** @type {HTMLDialogElement} */ (byId("confirm"));
-  byId("confirm-title").textContent = title;
-  byId("confirm-text").textContent = text;
-  byId("confirm-yes").textContent = yes;
-  dialog.returnValue = "no";
+  const dialog = /** @type {HTMLDialogElement} */ (byId('confirm'));
+  byId('confirm-title').textContent = title;
+  byId('confirm-text').textContent = text;
+  byId('confirm-yes').textContent = yes;
+  dialog.returnValue = 'no';
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
   });
 }

@@ -26,14 +26,14 @@ export function byId(id) {
   return found;
 }
 
-const BYTES = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const BYTES = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 /**
  * Bytes for people: "6.3 MB".
  * @param {number} bytes
  */
 export function formatBytes(bytes) {
-  for (const [size, unit] of /** @type {const} */ ([[1e9, "GB"], [1e6, "MB"], [1e3, "KB"]])) {
+  for (const [size, unit] of /** @type {const} */ ([[1e9, 'GB'], [1e6, 'MB'], [1e3, 'KB']])) {
     if (bytes >= size) return `${BYTES.format(bytes / size)} ${unit}`;
   }
   return `${bytes} B`;

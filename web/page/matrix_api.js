@@ -3,6 +3,8 @@
 
 /** An answer that is not a success. */
 export class MatrixError extends Error {
+  name = 'MatrixError';
+
   /**
    * @param {number} status
    * @param {string} errcode
@@ -26,11 +28,11 @@ export async function callMatrix(method, path, { token, body } = {}) {
   /** @type {Record<string, string>} */
   const headers = {};
   if (token) headers.Authorization = `Bearer ${token}`;
-  if (body) headers["Content-Type"] = "application/json";
+  if (body) headers['Content-Type'] = 'application/json';
   const response = await fetch(`/_matrix/client/v3${path}`, { method, headers, body: body && JSON.stringify(body) });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
-    throw new MatrixError(response.status, answer.errcode ?? "", answer.error ?? `The homeserver answered ${response.status}.`);
+    throw new MatrixError(response.status, answer.errcode ?? '', answer.error ?? `The homeserver answered ${response.status}.`);
   }
   return answer;
 }

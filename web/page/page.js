@@ -4,44 +4,44 @@
  */
 
 // The worker gives every page its hooks, but this page's first load comes before there is a worker.
-import "../../service_worker/client_hooks.js";
+import '../../service_worker/client_hooks.js';
 
-import { exportServer, importServer, resetServer, saveCopy } from "./backup.js";
-import { BootView } from "./boot_view.js";
-import { openConsoleHook } from "./console_hook.js";
-import { confirmed } from "./confirm.js";
-import { byId } from "./dom.js";
-import { takePageLock } from "./page_lock.js";
-import { Panes } from "./panes.js";
-import { meetPeople } from "./people.js";
-import { loadPeople } from "./people_store.js";
-import { offerPersistence } from "./persistence.js";
-import { showState, showStatus } from "./status_line.js";
-import { findTrouble, showTrouble, troubleOf, TROUBLES } from "./trouble.js";
-import { WorkerLink } from "./worker_link.js";
+import { exportServer, importServer, resetServer, saveCopy } from './backup.js';
+import { BootView } from './boot_view.js';
+import { openConsoleHook } from './console_hook.js';
+import { confirmed } from './confirm.js';
+import { byId } from './dom.js';
+import { takePageLock } from './page_lock.js';
+import { Panes } from './panes.js';
+import { meetPeople } from './people.js';
+import { loadPeople } from './people_store.js';
+import { offerPersistence } from './persistence.js';
+import { showState, showStatus } from './status_line.js';
+import { findTrouble, showTrouble, troubleOf, TROUBLES } from './trouble.js';
+import { WorkerLink } from './worker_link.js';
 
 const boot = new BootView();
 const panes = new Panes();
 
 /** @param {import("../../service_worker/messages.js").Notice} notice */
 function onNotice(notice) {
-  if (notice.type === "progress") boot.advance(notice.stage, notice.loaded, notice.total);
-  if (notice.type === "status") showStatus(notice.status);
-  if (notice.type === "failure") {
-    showState("failed");
+  if (notice.type === 'progress') boot.advance(notice.stage, notice.loaded, notice.total);
+  if (notice.type === 'status') showStatus(notice.status);
+  if (notice.type === 'failure') {
+    showState('failed');
     tell(notice.message);
   }
 }
 
 /** @param {string} text shown at the foot of the page until the next */
 function tell(text) {
-  byId("notice").textContent = text;
+  byId('notice').textContent = text;
 }
 
 /** Close what another tab has taken over. */
 function leave() {
   panes.close();
-  showState("paused");
+  showState('paused');
   showTrouble(TROUBLES.elsewhere);
 }
 
@@ -52,7 +52,7 @@ async function main() {
   return showTrouble(TROUBLES.elsewhere, {
     onAction: async () => {
       await takePageLock(leave, { steal: true });
-      byId("trouble").hidden = true;
+      byId('trouble').hidden = true;
       await run();
     },
   });
@@ -74,15 +74,15 @@ async function run() {
 
 /** @param {WorkerLink} link */
 async function start(link) {
-  boot.advance("start");
-  showStatus(await link.ask({ type: "start" }));
+  boot.advance('start');
+  showStatus(await link.ask({ type: 'start' }));
   await openPanes();
 }
 
 async function openPanes() {
-  boot.advance("people");
+  boot.advance('people');
   const people = await meetPeople();
-  boot.advance("clients");
+  boot.advance('clients');
   await panes.open(people);
   boot.hide();
 }
@@ -92,12 +92,12 @@ async function openPanes() {
  * @param {WorkerLink} link
  */
 function offerCommands(link) {
-  const file = /** @type {HTMLInputElement} */ (byId("import-file"));
-  byId("export").onclick = () => command("Making a copy…", async () => saveCopy(await exportServer(link)), "Exported.");
-  byId("import").onclick = () => file.click();
-  file.onchange = () => file.files?.[0] && confirmImport(link, file.files[0]).finally(() => (file.value = ""));
-  byId("reset").onclick = () => confirmReset(link);
-  byId("menu-button").hidden = false;
+  const file = /** @type {HTMLInputElement} */ (byId('import-file'));
+  byId('export').onclick = () => command('Making a copy…', async () => saveCopy(await exportServer(link)), 'Exported.');
+  byId('import').onclick = () => file.click();
+  file.onchange = () => file.files?.[0] && confirmImport(link, file.files[0]).finally(() => (file.value = ''));
+  byId('reset').onclick = () => confirmReset(link);
+  byId('menu-button').hidden = false;
 }
 
 /**
@@ -106,21 +106,21 @@ function offerCommands(link) {
  */
 async function confirmImport(link, copy) {
   const question = {
-    title: "Replace this server?",
+    title: 'Replace this server?',
     text: `Everything here is deleted, and “${copy.name}” takes its place.`,
-    yes: "Import",
+    yes: 'Import',
   };
-  if (await confirmed(question)) await command("Importing…", () => importServer(link, copy), "Imported.");
+  if (await confirmed(question)) await command('Importing…', () => importServer(link, copy), 'Imported.');
 }
 
 /** @param {WorkerLink} link */
 async function confirmReset(link) {
   const question = {
-    title: "Delete this server?",
-    text: "All messages, media and keys in it are deleted for good, unless you have exported them.",
-    yes: "Delete everything",
+    title: 'Delete this server?',
+    text: 'All messages, media and keys in it are deleted for good, unless you have exported them.',
+    yes: 'Delete everything',
   };
-  if (await confirmed(question)) await command("Deleting…", () => resetServer(link), "A new server.");
+  if (await confirmed(question)) await command('Deleting…', () => resetServer(link), 'A new server.');
 }
 
 /**
@@ -130,8 +130,8 @@ async function confirmReset(link) {
  * @param {string} done
  */
 async function command(doing, work, done) {
-  byId("menu").hidePopover();
-  byId("menu-button").toggleAttribute("disabled", true);
+  byId('menu').hidePopover();
+  byId('menu-button').toggleAttribute('disabled', true);
   tell(doing);
   panes.close();
   try {
@@ -141,18 +141,18 @@ async function command(doing, work, done) {
     console.error(error);
     tell(error instanceof Error ? error.message : String(error));
   }
-  byId("trouble").hidden = true;
+  byId('trouble').hidden = true;
   await openPanes().catch((error) => showTrouble(troubleOf(error), { error }));
-  byId("menu-button").toggleAttribute("disabled", false);
+  byId('menu-button').toggleAttribute('disabled', false);
 }
 
 /** @param {WorkerLink} link */
 function offerUpdates(link) {
-  const button = byId("update");
+  const button = byId('update');
   link.watchUpdates(() => (button.hidden = false));
   button.onclick = async () => {
     button.hidden = true;
-    showState("updating");
+    showState('updating');
     panes.close();
     await link.activateUpdate();
     window.location.reload();

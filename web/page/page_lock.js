@@ -3,7 +3,7 @@
  * One tab at a time runs the clients: two would use the same encryption keys and break them.
  */
 
-import { SITE_PATH } from "./people_store.js";
+import { SITE_PATH } from './people_store.js';
 
 const NAME = `tabstead ${SITE_PATH} page`;
 

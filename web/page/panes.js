@@ -4,17 +4,17 @@
  * A client runs only while its frame is in the page: `close` ends both, so that their databases can be copied or deleted.
  */
 
-import { element, byId } from "./dom.js";
+import { element, byId } from './dom.js';
 
 /** @typedef {import("./people_store.js").People} People */
 
 export class Panes {
   constructor() {
-    this._container = byId("panes");
-    this._switch = byId("switch");
+    this._container = byId('panes');
+    this._switch = byId('switch');
     /** @type {Map<string, {resolve: () => void, reject: (error: Error) => void}>} */
     this._opening = new Map();
-    window.addEventListener("message", (event) => this._onMessage(event));
+    window.addEventListener('message', (event) => this._onMessage(event));
   }
 
   /**
@@ -40,10 +40,10 @@ export class Panes {
 
   /** @param {MessageEvent} event */
   _onMessage({ origin, data }) {
-    if (origin !== window.location.origin || data?.type !== "client") return;
+    if (origin !== window.location.origin || data?.type !== 'client') return;
     const opening = this._opening.get(data.client);
-    if (data.state === "ready") opening?.resolve();
-    if (data.state === "failed") opening?.reject(new Error(data.detail));
+    if (data.state === 'ready') opening?.resolve();
+    if (data.state === 'failed') opening?.reject(new Error(data.detail));
   }
 
   /**
@@ -51,27 +51,27 @@ export class Panes {
    * @param {boolean} checked
    */
   _buildChoice({ name, displayName }, checked) {
-    const input = element("input", { type: "radio", name: "pane", value: name, checked });
-    input.addEventListener("change", () => this._show(name));
-    return element("label", {}, [input, element("span", {}, [displayName])]);
+    const input = element('input', { type: 'radio', name: 'pane', value: name, checked });
+    input.addEventListener('change', () => this._show(name));
+    return element('label', {}, [input, element('span', {}, [displayName])]);
   }
 
   /** @param {string} name */
   _show(name) {
-    for (const pane of this._container.children) pane.classList.toggle("pane--shown", pane.id === `pane-${name}`);
+    for (const pane of this._container.children) pane.classList.toggle('pane--shown', pane.id === `pane-${name}`);
   }
 }
 
 /** @param {import("./people_store.js").Person} person */
 function buildPane({ name, displayName, userId }) {
-  const frame = element("iframe", { name, src: "client.html", title: `${displayName}’s Matrix client` });
-  const avatar = element("span", { className: "pane__avatar", ariaHidden: "true" }, [displayName[0]]);
-  avatar.style.setProperty("--person", `var(--person-${colourNumber(userId)})`);
-  return element("section", { id: `pane-${name}`, className: "pane", ariaLabel: displayName }, [
-    element("div", { className: "pane__header" }, [
+  const frame = element('iframe', { name, src: 'client.html', title: `${displayName}’s Matrix client` });
+  const avatar = element('span', { className: 'pane__avatar', ariaHidden: 'true' }, [displayName[0]]);
+  avatar.style.setProperty('--person', `var(--person-${colourNumber(userId)})`);
+  return element('section', { id: `pane-${name}`, className: 'pane', ariaLabel: displayName }, [
+    element('div', { className: 'pane__header' }, [
       avatar,
-      element("h2", {}, [displayName]),
-      element("code", {}, [userId]),
+      element('h2', {}, [displayName]),
+      element('code', {}, [userId]),
     ]),
     frame,
   ]);

@@ -4,16 +4,16 @@
  * they say themselves, with their own keys.
  */
 
-import { forgetClients } from "../client/client_storage.js";
-import { callMatrix, MatrixError } from "./matrix_api.js";
-import { forgetPeople, loadPeople, savePeople } from "./people_store.js";
+import { forgetClients } from '../client/client_storage.js';
+import { callMatrix, MatrixError } from './matrix_api.js';
+import { forgetPeople, loadPeople, savePeople } from './people_store.js';
 
 /** @typedef {import("./people_store.js").Person} Person */
 /** @typedef {import("./people_store.js").People} People */
 
-const NAMES = ["Alice", "Bob"];
-const ROOM_NAME = "Front porch";
-const ROOM_TOPIC = "Say something on one side, and read it on the other.";
+const NAMES = ['Alice', 'Bob'];
+const ROOM_NAME = 'Front porch';
+const ROOM_TOPIC = 'Say something on one side, and read it on the other.';
 
 /**
  * The people of this homeserver: those of an earlier visit if it still knows them, else new ones.
@@ -39,7 +39,7 @@ export async function meetPeople() {
  */
 async function areKnown(people) {
   try {
-    await Promise.all(people.map(({ accessToken }) => callMatrix("GET", "/account/whoami", { token: accessToken })));
+    await Promise.all(people.map(({ accessToken }) => callMatrix('GET', '/account/whoami', { token: accessToken })));
     return true;
   } catch (error) {
     if (error instanceof MatrixError && error.status === 401) return false;
@@ -64,7 +64,7 @@ async function registerPerson(displayName) {
     password,
   };
   const path = `/profile/${encodeURIComponent(person.userId)}/displayname`;
-  await callMatrix("PUT", path, { token: person.accessToken, body: { displayname: displayName } });
+  await callMatrix('PUT', path, { token: person.accessToken, body: { displayname: displayName } });
   return person;
 }
 
@@ -78,13 +78,13 @@ async function registerFirstFree(usernames, password) {
   const body = {
     username,
     password,
-    initial_device_display_name: "Hydrogen in the Tabstead page",
-    auth: { type: "m.login.dummy" },
+    initial_device_display_name: 'Hydrogen in the Tabstead page',
+    auth: { type: 'm.login.dummy' },
   };
   try {
-    return await callMatrix("POST", "/register", { body });
+    return await callMatrix('POST', '/register', { body });
   } catch (error) {
-    if (others.length === 0 || !(error instanceof MatrixError) || error.errcode !== "M_USER_IN_USE") throw error;
+    if (others.length === 0 || !(error instanceof MatrixError) || error.errcode !== 'M_USER_IN_USE') throw error;
     return registerFirstFree(others, password);
   }
 }
@@ -94,23 +94,23 @@ async function registerFirstFree(usernames, password) {
  * @returns {Promise<string>} the room's id
  */
 async function shareRoom([host, ...guests]) {
-  const room = await callMatrix("POST", "/createRoom", {
+  const room = await callMatrix('POST', '/createRoom', {
     token: host.accessToken,
     body: {
-      preset: "trusted_private_chat",
+      preset: 'trusted_private_chat',
       name: ROOM_NAME,
       topic: ROOM_TOPIC,
       invite: guests.map((guest) => guest.userId),
-      initial_state: [{ type: "m.room.encryption", state_key: "", content: { algorithm: "m.megolm.v1.aes-sha2" } }],
+      initial_state: [{ type: 'm.room.encryption', state_key: '', content: { algorithm: 'm.megolm.v1.aes-sha2' } }],
     },
   });
   for (const guest of guests) {
-    await callMatrix("POST", `/rooms/${encodeURIComponent(room.room_id)}/join`, { token: guest.accessToken, body: {} });
+    await callMatrix('POST', `/rooms/${encodeURIComponent(room.room_id)}/join`, { token: guest.accessToken, body: {} });
   }
   return room.room_id;
 }
 
 /** 128 random bits, in lower case letters and digits. */
 function randomText() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -21,7 +21,7 @@
  */
 
 /** The path of the site, which names all that it keeps in this origin's storage. */
-export const SITE_PATH = new URL(".", document.baseURI).pathname;
+export const SITE_PATH = new URL('.', document.baseURI).pathname;
 
 const KEY = `tabstead ${SITE_PATH} people`;
 

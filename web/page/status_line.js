@@ -4,37 +4,37 @@
  * page does not keep the worker awake.
  */
 
-import { byId, formatBytes } from "./dom.js";
+import { byId, formatBytes } from './dom.js';
 
 /** @typedef {import("../../service_worker/messages.js").Status} Status */
 
 /** @type {Record<Status["homeserver"] | "updating" | "paused", string>} */
 const STATES = {
-  stopped: "Asleep",
-  starting: "Waking up",
-  running: "Running",
-  failed: "Failed",
-  updating: "Updating",
-  paused: "Paused",
+  stopped: 'Asleep',
+  starting: 'Waking up',
+  running: 'Running',
+  failed: 'Failed',
+  updating: 'Updating',
+  paused: 'Paused',
 };
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const SECONDS = new Intl.NumberFormat("en", { maximumFractionDigits: 2, minimumFractionDigits: 2 });
-const COUNT = new Intl.NumberFormat("en");
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const SECONDS = new Intl.NumberFormat('en', { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+const COUNT = new Intl.NumberFormat('en');
 
 /** @param {Status} status */
 export function showStatus(status) {
   showState(status.homeserver);
-  byId("status-wake").textContent = describeWakeUp(status);
-  byId("status-events").textContent = COUNT.format(status.events);
-  byId("status-bytes").textContent = formatBytes(status.bytesStored);
-  byId("status-server").textContent = status.serverName;
-  byId("status").hidden = false;
+  byId('status-wake').textContent = describeWakeUp(status);
+  byId('status-events').textContent = COUNT.format(status.events);
+  byId('status-bytes').textContent = formatBytes(status.bytesStored);
+  byId('status-server').textContent = status.serverName;
+  byId('status').hidden = false;
 }
 
 /** @param {keyof typeof STATES} state */
 export function showState(state) {
-  const shown = byId("status-state");
+  const shown = byId('status-state');
   shown.textContent = STATES[state];
   shown.dataset.state = state;
 }

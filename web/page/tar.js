@@ -17,7 +17,7 @@ export function packTar(files) {
     parts.push(buildHeader(name, file.size), file, new Uint8Array(padding(file.size)));
   }
   parts.push(new Uint8Array(2 * BLOCK));
-  return new Blob(parts, { type: "application/x-tar" });
+  return new Blob(parts, { type: 'application/x-tar' });
 }
 
 /**
@@ -31,9 +31,9 @@ export async function unpackTar(tar) {
   for (let at = 0; at + BLOCK <= tar.size; ) {
     const header = new Uint8Array(await tar.slice(at, at + BLOCK).arrayBuffer());
     if (header[0] === 0) break;
-    if (readField(header, 257, 5) !== "ustar") throw new Error("This is not a tar file.");
+    if (readField(header, 257, 5) !== 'ustar') throw new Error('This is not a tar file.');
     const size = parseInt(readField(header, 124, 12), 8);
-    if (at + BLOCK + size > tar.size) throw new Error("The file is cut off.");
+    if (at + BLOCK + size > tar.size) throw new Error('The file is cut off.');
     files[readField(header, 0, 100)] = tar.slice(at + BLOCK, at + BLOCK + size);
     at += BLOCK + size + padding(size);
   }
@@ -52,14 +52,14 @@ function buildHeader(name, size) {
   /** @type {(at: number, value: string) => void} */
   const put = (at, value) => header.set(text.encode(value), at);
   put(0, name);
-  put(100, "0000644\0");
-  put(108, "0000000\0");
-  put(116, "0000000\0");
+  put(100, '0000644\0');
+  put(108, '0000000\0');
+  put(116, '0000000\0');
   put(124, `${size.toString(8).padStart(11, "0")}\0`);
   put(136, `${Math.floor(Date.now() / 1000).toString(8).padStart(11, "0")}\0`);
-  put(148, "        ");
-  put(156, "0");
-  put(257, "ustar\0" + "00");
+  put(148, '        ');
+  put(156, '0');
+  put(257, 'ustar\0' + '00');
   const sum = header.reduce((total, byte) => total + byte, 0);
   put(148, `${sum.toString(8).padStart(6, "0")}\0 `);
   return header;
@@ -72,5 +72,5 @@ function buildHeader(name, size) {
  */
 function readField(header, at, length) {
   const field = new TextDecoder().decode(header.subarray(at, at + length));
-  return field.split("\0")[0].trim();
+  return field.split('\0')[0].trim();
 }

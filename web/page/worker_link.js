@@ -4,23 +4,27 @@
  * hands a waiting newer worker over to whoever offers the update.
  */
 
-import { noticeChannelName } from "../../service_worker/messages.js";
+import { noticeChannelName } from '../../service_worker/messages.js';
 
 /** @typedef {import("../../service_worker/messages.js").Notice} Notice */
 /** @typedef {import("../../service_worker/messages.js").Reply} Reply */
 /** @typedef {import("../../service_worker/messages.js").Request} Request */
 
 /** The built worker lies beside the page. */
-const SCRIPT = "service_worker.js";
+const SCRIPT = 'service_worker.js';
 
 /** A worker that does not answer for so long has died; a first start on a slow phone takes less. */
 const ANSWER_LIMIT_MS = 120_000;
 
 /** The service worker could not be registered: the browser or its settings forbid it. */
-export class WorkersForbidden extends Error {}
+export class WorkersForbidden extends Error {
+  name = 'WorkersForbidden';
+}
 
 /** The worker answered that it could not do what it was asked, or did not answer. */
-export class WorkerFailed extends Error {}
+export class WorkerFailed extends Error {
+  name = 'WorkerFailed';
+}
 
 export class WorkerLink {
   /** @param {ServiceWorkerRegistration} registration */
@@ -35,7 +39,7 @@ export class WorkerLink {
    * @throws {WorkersForbidden | WorkerFailed}
    */
   static async connect(onNotice) {
-    const scope = new URL(".", document.baseURI).href;
+    const scope = new URL('.', document.baseURI).href;
     const channel = new BroadcastChannel(noticeChannelName(scope));
     channel.onmessage = (event) => onNotice(event.data);
     const link = new WorkerLink(await register());
@@ -61,10 +65,10 @@ export class WorkerLink {
   watchUpdates(onWaiting) {
     const registration = this._registration;
     if (registration.waiting) onWaiting();
-    registration.addEventListener("updatefound", () => {
+    registration.addEventListener('updatefound', () => {
       const worker = registration.installing;
-      worker?.addEventListener("statechange", () => {
-        if (worker.state === "installed" && registration.active) onWaiting();
+      worker?.addEventListener('statechange', () => {
+        if (worker.state === 'installed' && registration.active) onWaiting();
       });
     });
   }
@@ -79,14 +83,14 @@ export class WorkerLink {
     const waiting = this._registration.waiting;
     if (!waiting) return;
     const changed = nextController();
-    await this.ask({ type: "drain" }).catch(() => undefined);
-    await askWorker(waiting, { type: "skip-waiting" }).catch(() => undefined);
+    await this.ask({ type: 'drain' }).catch(() => undefined);
+    await askWorker(waiting, { type: 'skip-waiting' }).catch(() => undefined);
     await changed;
   }
 
   get _active() {
     const worker = this._registration.active;
-    if (!worker) throw new WorkerFailed("The service worker is gone.");
+    if (!worker) throw new WorkerFailed('The service worker is gone.');
     return worker;
   }
 
@@ -95,17 +99,17 @@ export class WorkerLink {
     if (this._registration.active || !worker) return;
     await new Promise((resolve, reject) => {
       const look = () => {
-        if (worker.state === "activated") resolve(undefined);
-        if (worker.state === "redundant") reject(new WorkerFailed("The download did not finish."));
+        if (worker.state === 'activated') resolve(undefined);
+        if (worker.state === 'redundant') reject(new WorkerFailed('The download did not finish.'));
       };
-      worker.addEventListener("statechange", look);
+      worker.addEventListener('statechange', look);
       look();
     });
   }
 
   async _becomeControlled() {
     const controlled = nextController();
-    await this.ask({ type: "claim" });
+    await this.ask({ type: 'claim' });
     await controlled;
   }
 }
@@ -113,10 +117,10 @@ export class WorkerLink {
 /** @returns {Promise<ServiceWorkerRegistration>} */
 async function register() {
   try {
-    return await navigator.serviceWorker.register(SCRIPT, { type: "module", updateViaCache: "none" });
+    return await navigator.serviceWorker.register(SCRIPT, { type: 'module', updateViaCache: 'none' });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    if (error instanceof DOMException && error.name === "SecurityError") throw new WorkersForbidden(reason);
+    if (error instanceof DOMException && error.name === 'SecurityError') throw new WorkersForbidden(reason);
     throw new WorkerFailed(reason);
   }
 }
@@ -124,7 +128,7 @@ async function register() {
 /** @returns {Promise<void>} resolves when this page gets another controller, or has got its first. */
 function nextController() {
   return new Promise((resolve) => {
-    navigator.serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true });
+    navigator.serviceWorker.addEventListener('controllerchange', () => resolve(), { once: true });
   });
 }
 
@@ -136,7 +140,7 @@ function nextController() {
 function askWorker(worker, request) {
   return new Promise((resolve, reject) => {
     const { port1, port2 } = new MessageChannel();
-    const limit = setTimeout(() => finish({ ok: false, error: "The service worker does not answer." }), ANSWER_LIMIT_MS);
+    const limit = setTimeout(() => finish({ ok: false, error: 'The service worker does not answer.' }), ANSWER_LIMIT_MS);
     /** @param {Reply} reply */
     const finish = (reply) => {
       clearTimeout(limit);

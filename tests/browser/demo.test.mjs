@@ -1,0 +1,149 @@
+// @ts-check
+/** Two people talk through the homeserver in the page, in real browsers: the demo as a visitor sees it. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { deflateSync, crc32 } from 'node:zlib';
+import { BROWSERS, launch, serveDist } from '../helpers/browser.mjs';
+import { DemoPage, DESKTOP, PHONE } from '../helpers/demo_page.mjs';
+
+const PICTURE_WIDTH = 320;
+
+/** @param {string} type @param {Buffer} data */
+function pngChunk(type, data) {
+  const body = Buffer.concat([Buffer.from(type), data]);
+  const frame = Buffer.alloc(8);
+  frame.writeUInt32BE(data.length, 0);
+  frame.writeUInt32BE(crc32(body), 4);
+  return Buffer.concat([frame.subarray(0, 4), body, frame.subarray(4)]);
+}
+
+/** A picture with a gradient. */
+function drawPicture() {
+  const height = 200;
+  const header = Buffer.from([0, 0, PICTURE_WIDTH >> 8, PICTURE_WIDTH & 255, 0, 0, 0, height, 8, 2, 0, 0, 0]);
+  const row = (/** @type {number} */ y) => [0, ...Array.from({ length: PICTURE_WIDTH }, (_, x) => [200 - y, x >> 1, 160]).flat()];
+  const pixels = deflateSync(Buffer.from(Array.from({ length: height }, (_, y) => row(y)).flat()));
+  const chunks = [pngChunk('IHDR', header), pngChunk('IDAT', pixels), pngChunk('IEND', Buffer.alloc(0))];
+  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), ...chunks]);
+}
+
+for (const browserName of BROWSERS) {
+  describe(`the demo in ${browserName}`, () => {
+    /** @type {Awaited<ReturnType<typeof serveDist>>} */
+    let server;
+    /** @type {import('puppeteer-core').Browser} */
+    let browser;
+    /** @type {DemoPage} */
+    let demo;
+    /** @type {string} */
+    let folder;
+
+    before(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'tabstead-demo-'));
+      server = await serveDist();
+      browser = await launch(browserName);
+      demo = await DemoPage.open(browser, server.url);
+    });
+
+    after(async () => {
+      await browser?.close();
+      await server?.close();
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    it('lets Alice and Bob read what the other says', async () => {
+      await demo.say('alice', 'Good evening, Bob.');
+      await demo.reads('bob', 'Good evening, Bob.');
+      await demo.say('bob', 'Alice! What a quiet night.');
+      await demo.reads('alice', 'What a quiet night.');
+    });
+
+    it('stores nothing of it that a server could read', async () => {
+      const events = await demo.storedEvents();
+      const messages = events.filter((/** @type {any} */ event) => event.state_key === undefined);
+      assert.deepEqual(new Set(messages.map((/** @type {any} */ event) => event.type)), new Set(['m.room.encrypted']));
+      assert.equal(messages.length, 2);
+      assert.doesNotMatch(JSON.stringify(events), /quiet night/);
+    });
+
+    it('shows Alice the picture that Bob sends', async () => {
+      const picture = join(folder, 'porch.png');
+      writeFileSync(picture, drawPicture());
+      await demo.sendPicture('bob', picture);
+      assert.equal(await demo.seesPicture('alice'), PICTURE_WIDTH);
+      await demo.screenshot(`${browserName}-conversation`);
+    });
+
+    it('has everything again after a reload', async () => {
+      await demo.reload();
+      await isAllThere(demo);
+      await demo.say('alice', 'Still here.');
+      await demo.reads('bob', 'Still here.');
+    });
+
+    it('brings everything back from an exported file', async () => {
+      await demo.command('export');
+      await demo.says('Exported.');
+      const copy = join(folder, 'copy.tar');
+      writeFileSync(copy, await demo.savedFile());
+
+      await demo.command('reset');
+      await demo.confirm();
+      await demo.says('A new server.');
+      await demo.isReady();
+      assert.equal((await demo.storedEvents()).some((/** @type {any} */ event) => event.type === 'm.room.encrypted'), false);
+
+      const input = await demo.page.$('#import-file');
+      await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(copy);
+      await demo.confirm();
+      await demo.says('Imported.');
+      await demo.isReady();
+      await isAllThere(demo);
+      await demo.say('bob', 'As if nothing had happened.');
+      await demo.reads('alice', 'As if nothing had happened.');
+    });
+
+    it('refuses a file that is no copy, and leaves everything as it is', async () => {
+      const wrong = join(folder, 'wrong.tar');
+      writeFileSync(wrong, 'not a homeserver');
+      const input = await demo.page.$('#import-file');
+      await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(wrong);
+      await demo.confirm();
+      await demo.says('This file is not a copy of a Tabstead homeserver.');
+      await demo.isReady();
+      await isAllThere(demo);
+    });
+
+    for (const [device, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+      for (const scheme of ['light', 'dark']) {
+        it(`has no serious accessibility violation: ${device}, ${scheme}`, async () => {
+          await demo.page.setViewport(viewport);
+          await demo.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
+          await demo.page.waitForFunction((wanted) => matchMedia(`(prefers-color-scheme: ${wanted})`).matches, {}, scheme);
+          await demo.screenshot(`${browserName}-${device}-${scheme}`);
+          assert.deepEqual(await demo.accessibilityViolations(), []);
+        });
+      }
+    }
+
+    it('shows one client at a time on a phone, with a switch', async () => {
+      await demo.page.setViewport(PHONE);
+      const isShown = (/** @type {string} */ name) => demo.page.$eval(`#pane-${name}`, (pane) => getComputedStyle(pane).visibility);
+      assert.deepEqual([await isShown('alice'), await isShown('bob')], ['visible', 'hidden']);
+      await demo.page.click('#switch input[value=bob]');
+      assert.deepEqual([await isShown('alice'), await isShown('bob')], ['hidden', 'visible']);
+    });
+  });
+}
+
+/** @param {DemoPage} demo */
+async function isAllThere(demo) {
+  for (const person of ['alice', 'bob']) {
+    await demo.reads(person, 'Good evening, Bob.');
+    await demo.reads(person, 'What a quiet night.');
+    assert.equal(await demo.seesPicture(person), PICTURE_WIDTH);
+  }
+}
