@@ -9,6 +9,7 @@ from tabstead.client_api import (
     account_data,
     admin_register,
     devices,
+    directory,
     filters,
     key_backup,
     keys,
@@ -20,6 +21,7 @@ from tabstead.client_api import (
     push_rules,
     receipts,
     register,
+    relations,
     room_events,
     room_history,
     room_state,
@@ -55,5 +57,7 @@ ROUTES: tuple[Routes, ...] = (
     room_events.routes,
     room_state.routes,
     room_history.routes,
+    relations.routes,
+    directory.routes,
 )
 """Every module's endpoints."""

@@ -1,5 +1,7 @@
 """Reading a room's history. Client-Server API, § Getting events for a room, § Event context."""
 
+from typing import Final
+
 from tabstead.client_api.call import Call
 from tabstead.client_api.room_state import reader_of, show_state, view_of
 from tabstead.client_api.routes import Routes
@@ -19,8 +21,8 @@ from tabstead.streams.tokens import encode_timeline_token, parse_timeline_token
 
 routes = Routes()
 
-DEFAULT_LIMIT = 10
-MAX_LIMIT = 1000
+DEFAULT_LIMIT: Final = 10
+MAX_LIMIT: Final = 1000
 
 
 @routes.read("GET", "/_matrix/client/v3/rooms/{roomId}/messages")

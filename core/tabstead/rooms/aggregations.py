@@ -12,29 +12,35 @@ from typing import Final, Protocol
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.rooms.ignored_users import select_ignored_users
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent, get_event, select_events
+from tabstead.storage.events import PersistedEvent, select_events
 from tabstead.storage.relations import select_relations_to
 
 REFERENCE: Final = "m.reference"
 REPLACE: Final = "m.replace"
 THREAD: Final = "m.thread"
 
+BUNDLED: Final = (REFERENCE, REPLACE, THREAD)
+_BUNDLED_IN_THREADS: Final = (REFERENCE, REPLACE)
+"""Threads have no threads: nothing is nested any deeper."""
+
 
 class Show(Protocol):
-    def __call__(self, events: Sequence[PersistedEvent], *, in_timeline: bool) -> list[JsonDict]: ...
+    """Gives events in the client format, with what is bundled of these relation types."""
+
+    def __call__(self, events: Sequence[PersistedEvent], *, bundled: Sequence[str]) -> list[JsonDict]: ...
 
 
 def select_aggregations(
-    db: Db, events: Sequence[PersistedEvent], *, reader_id: str, show: Show
+    db: Db, events: Sequence[PersistedEvent], relation_types: Sequence[str], *, reader_id: str, show: Show
 ) -> dict[int, JsonDict]:
-    """The `m.relations` of those of the events that something relates to, by event_nid.
+    """The `m.relations` of those of the events that something relates to in one of these ways, by event_nid.
 
-    `show` gives events in the client format. What users wrote whom the reader ignores is left out.
+    What users wrote whom the reader ignores is left out.
     """
-    by_id: dict[str, PersistedEvent] = {event.event_id: event for event in events if event.redacted_by is None}
-    if not by_id:
+    by_id: dict[str, PersistedEvent] = {event.event_id: event for event in events}
+    if not by_id or not relation_types:
         return {}
-    rows = select_relations_to(db, events[0].room_nid, by_id, (REFERENCE, REPLACE, THREAD))
+    rows = select_relations_to(db, by_id, relation_types)
     if not rows:
         return {}
     ignored = select_ignored_users(db, reader_id)
@@ -42,10 +48,10 @@ def select_aggregations(
     children: dict[str, dict[str, list[PersistedEvent]]] = {}
     for event_id, relation_type, event_nid in rows:
         child = related[event_nid]
-        if child.event.sender not in ignored:
+        if child.room_nid == by_id[event_id].room_nid and child.event.sender not in ignored:
             children.setdefault(event_id, {}).setdefault(relation_type, []).append(child)
     found = {
-        by_id[event_id].event_nid: _aggregate(db, by_id[event_id], by_type, reader_id, show)
+        by_id[event_id].event_nid: _aggregate(by_id[event_id], by_type, reader_id, show)
         for event_id, by_type in children.items()
     }
     return {event_nid: relations for event_nid, relations in found.items() if relations}
@@ -58,17 +64,10 @@ def is_valid_replacement(original: PersistedEvent, replacement: PersistedEvent) 
         and replacement.event.type == original.event.type
         and not replacement.event.is_state
         and not original.event.is_state
+        and original.redacted_by is None
         and not _is_replacement(original)
-        and "m.new_content" in replacement.event.content
-    ) or _is_encrypted_replacement(original, replacement)
-
-
-def _is_encrypted_replacement(original: PersistedEvent, replacement: PersistedEvent) -> bool:
-    """What is encrypted has its `m.new_content` where the server can't see it."""
-    return (
-        replacement.event.type == original.event.type == "m.room.encrypted"
-        and replacement.event.sender == original.event.sender
-        and not _is_replacement(original)
+        # What is encrypted has its new content where the server can't see it.
+        and ("m.new_content" in replacement.event.content or replacement.event.type == "m.room.encrypted")
     )
 
 
@@ -78,11 +77,7 @@ def _is_replacement(event: PersistedEvent) -> bool:
 
 
 def _aggregate(
-    db: Db,
-    event: PersistedEvent,
-    children: dict[str, list[PersistedEvent]],
-    reader_id: str,
-    show: Show,
+    event: PersistedEvent, children: dict[str, list[PersistedEvent]], reader_id: str, show: Show
 ) -> JsonDict:
     relations: JsonDict = {}
     if references := children.get(REFERENCE):
@@ -91,17 +86,12 @@ def _aggregate(
     if replacements:
         # "The most recent replacement": by origin_server_ts, then by the lexicographically largest event ID.
         newest = max(replacements, key=lambda child: (child.event.origin_server_ts, child.event_id))
-        relations[REPLACE] = show([newest], in_timeline=False)[0]
+        relations[REPLACE] = show([newest], bundled=())[0]
     if thread := children.get(THREAD):
         relations[THREAD] = {
-            "latest_event": _latest_of_thread(db, thread[-1], show),
+            "latest_event": show([thread[-1]], bundled=_BUNDLED_IN_THREADS)[0],
             "count": len(thread),
             "current_user_participated": event.event.sender == reader_id
             or any(child.event.sender == reader_id for child in thread),
         }
     return relations
-
-
-def _latest_of_thread(db: Db, latest: PersistedEvent, show: Show) -> JsonDict:
-    """The newest event of a thread, with its own aggregations: it may have been edited."""
-    return show([get_event(db, latest.event_nid)], in_timeline=True)[0]

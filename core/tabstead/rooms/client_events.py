@@ -7,10 +7,11 @@ own `membership` at that time; and the bundled aggregations of what relates to i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import to_client_event
-from tabstead.rooms.aggregations import select_aggregations
+from tabstead.rooms.aggregations import BUNDLED, select_aggregations
 from tabstead.rooms.history_visibility import HistoryVisibility
 from tabstead.storage.client_transactions import select_transaction_ids
 from tabstead.storage.current_state import find_change_by
@@ -42,10 +43,26 @@ def client_events(
     `with_room_id=False` is for places that name the room already, like a sync's timeline. `in_timeline=False` is for
     events that are shown as state: they carry no aggregations and no `membership`, which a large state would pay for.
     """
+    bundled = BUNDLED if in_timeline else ()
+    return _show(db, events, reader, now_ms, bundled, with_room_id=with_room_id, with_membership=in_timeline)
+
+
+def _show(
+    db: Db,
+    events: Sequence[PersistedEvent],
+    reader: Reader,
+    now_ms: int,
+    bundled: Sequence[str],
+    *,
+    with_room_id: bool = True,
+    with_membership: bool = True,
+) -> list[JsonDict]:
     transaction_ids = _transaction_ids(db, events, reader)
     redactions = select_events(db, {event.redacted_by for event in events if event.redacted_by is not None})
-    aggregations = _aggregations(db, events, reader, now_ms) if in_timeline else {}
-    memberships = _memberships(db, events, reader) if in_timeline else {}
+    memberships = _memberships(db, events, reader) if with_membership else {}
+    aggregations = select_aggregations(
+        db, events, bundled, reader_id=reader.user_id, show=partial(_show, db, reader=reader, now_ms=now_ms)
+    )
     shown = []
     for event in events:
         unsigned: JsonDict = {"age": max(0, now_ms - event.event.origin_server_ts)}
@@ -93,14 +110,3 @@ def _find_previous(db: Db, event: PersistedEvent) -> PersistedEvent | None:
     else:
         previous_nid = find_state_event(db, event.state_before, *event.event.state_tuple)
     return None if previous_nid is None else get_event(db, previous_nid)
-
-
-def _aggregations(
-    db: Db, events: Sequence[PersistedEvent], reader: Reader, now_ms: int
-) -> dict[int, JsonDict]:
-    """Each event's `m.relations`, where something relates to it."""
-
-    def show(events: Sequence[PersistedEvent], *, in_timeline: bool) -> list[JsonDict]:
-        return client_events(db, events, reader=reader, now_ms=now_ms, in_timeline=in_timeline)
-
-    return select_aggregations(db, events, reader_id=reader.user_id, show=show)

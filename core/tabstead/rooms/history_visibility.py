@@ -43,7 +43,7 @@ def find_view(db: Db, room: Room, user_id: str) -> RoomView | None:
     membership = find_membership(db, user_id, room.room_nid)
     if membership is not None and membership.membership == "join":
         return RoomView(room=room, up_to=select_position(db), ends_with=None)
-    if _is_world_readable(db, room):
+    if is_world_readable(db, room):
         return RoomView(room=room, up_to=select_position(db), ends_with=None)
     if membership is None or membership.forgotten or not membership.joined_until:
         return None
@@ -123,7 +123,8 @@ def _was_joined_after(membership: Membership | None, position: int) -> bool:
     return membership.membership == "join" or position < membership.joined_until
 
 
-def _is_world_readable(db: Db, room: Room) -> bool:
+def is_world_readable(db: Db, room: Room) -> bool:
+    """Whether anyone may read the room as it is now."""
     return _visibility_of(find_current_event(db, room, _VISIBILITY)) == "world_readable"
 
 

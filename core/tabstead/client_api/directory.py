@@ -1,0 +1,117 @@
+"""Room aliases and the room directory. Client-Server API, § Room aliases, § Published room directory."""
+
+from typing import Final
+
+from tabstead.client_api.call import Access, Call
+from tabstead.client_api.rooms import get_known_room
+from tabstead.client_api.routes import Routes
+from tabstead.errors import BadJson, Forbidden, InvalidParam, MatrixError
+from tabstead.http import JsonObject, Response, json_response
+from tabstead.protocol.identifiers import parse_room_alias, parse_room_id
+from tabstead.rooms.aliases import create_alias, remove_alias, resolve_alias
+from tabstead.rooms.directory import DirectoryQuery, search_directory, set_directory_visibility
+from tabstead.rooms.history_visibility import is_world_readable
+from tabstead.storage.database import Db
+from tabstead.storage.memberships import is_joined
+from tabstead.storage.room_aliases import select_aliases
+from tabstead.storage.rooms import find_room
+
+routes = Routes()
+
+MAX_ROOMS: Final = 500
+
+
+@routes.write("PUT", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.USER)
+def put_alias(call: Call, db: Db) -> Response:
+    """PUT /_matrix/client/v3/directory/room/{roomAlias}. § Room aliases."""
+    room_alias = parse_room_alias(call.parameter("roomAlias"))
+    room = get_known_room(db, parse_room_id(call.body().string("room_id")))
+    create_alias(db, call.context.local_server, room_alias, room, call.user_id)
+    return json_response({})
+
+
+@routes.read("GET", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.NONE)
+def get_alias(call: Call, db: Db) -> Response:
+    """GET /_matrix/client/v3/directory/room/{roomAlias}. § Room aliases."""
+    server = call.context.local_server
+    room_id = resolve_alias(db, server, call.parameter("roomAlias"))
+    return json_response({"room_id": room_id, "servers": [server.name]})
+
+
+@routes.write("DELETE", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.USER)
+def delete_alias(call: Call, db: Db) -> Response:
+    """DELETE /_matrix/client/v3/directory/room/{roomAlias}. § Room aliases."""
+    remove_alias(db, call.context.local_server, call.parameter("roomAlias"), call.user_id)
+    return json_response({})
+
+
+@routes.read("GET", "/_matrix/client/v3/rooms/{roomId}/aliases")
+def get_aliases(call: Call, db: Db) -> Response:
+    """GET /_matrix/client/v3/rooms/{roomId}/aliases. § Room aliases."""
+    room = find_room(db, parse_room_id(call.parameter("roomId")))
+    if room is None or not (is_joined(db, call.user_id, room.room_nid) or is_world_readable(db, room)):
+        raise Forbidden("You are not a member of the room.")
+    return json_response({"aliases": select_aliases(db, room.room_id)})
+
+
+@routes.read("GET", "/_matrix/client/v3/directory/list/room/{roomId}", access=Access.NONE)
+def get_visibility(call: Call, db: Db) -> Response:
+    """GET /_matrix/client/v3/directory/list/room/{roomId}. § Published room directory."""
+    room = get_known_room(db, call.parameter("roomId"))
+    return json_response({"visibility": "public" if room.is_public else "private"})
+
+
+@routes.write("PUT", "/_matrix/client/v3/directory/list/room/{roomId}", access=Access.USER)
+def put_visibility(call: Call, db: Db) -> Response:
+    """PUT /_matrix/client/v3/directory/list/room/{roomId}. § Published room directory."""
+    room = get_known_room(db, call.parameter("roomId"))
+    visibility = call.request.optional_json_object().string("visibility", "public")
+    if visibility not in {"public", "private"}:
+        raise InvalidParam("'visibility' must be public or private.")
+    set_directory_visibility(db, room, call.user_id, is_public=visibility == "public")
+    return json_response({})
+
+
+@routes.read("GET", "/_matrix/client/v3/publicRooms", access=Access.NONE)
+def get_public_rooms(call: Call, db: Db) -> Response:
+    """GET /_matrix/client/v3/publicRooms. § Published room directory."""
+    _check_server(call)
+    query = DirectoryQuery(limit=_limit(call.query.integer("limit", MAX_ROOMS)), since=call.query.get("since"))
+    return json_response(search_directory(db, query))
+
+
+# It only reads, though by POST: nothing is to be kept for a second dispatch.
+@routes.read("POST", "/_matrix/client/v3/publicRooms")
+def post_public_rooms(call: Call, db: Db) -> Response:
+    """POST /_matrix/client/v3/publicRooms. § Published room directory."""
+    _check_server(call)
+    body = call.request.optional_json_object()
+    wanted = body.object("filter", {})
+    query = DirectoryQuery(
+        limit=_limit(body.integer("limit", MAX_ROOMS)),
+        since=body.find_string("since"),
+        search_term=wanted.find_string("generic_search_term"),
+        room_types=_room_types(wanted),
+    )
+    return json_response(search_directory(db, query))
+
+
+def _check_server(call: Call) -> None:
+    server = call.query.get("server")
+    if server is not None and server != call.context.local_server.name:
+        raise MatrixError("Other servers' directories cannot be asked from here.", status=502)
+
+
+def _limit(limit: int) -> int:
+    if limit < 0:
+        raise InvalidParam("'limit' must not be negative.")
+    return min(limit, MAX_ROOMS)
+
+
+def _room_types(wanted: JsonObject) -> tuple[str | None, ...] | None:
+    if wanted.get("room_types") is None:
+        return None
+    room_types = wanted.array("room_types")
+    if not all(room_type is None or isinstance(room_type, str) for room_type in room_types):
+        raise BadJson("'room_types' must be an array of strings and nulls.")
+    return tuple(room_types)
