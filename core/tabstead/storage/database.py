@@ -9,8 +9,10 @@ from IndexedDB on demand (the browser). All that differs between the two is in t
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,7 +88,10 @@ class Database:
         """
         problems: list[str] = []
         for table in await self.read(_select_tables):
-            problems += await self.read(lambda db, table=table: _check_table(db, table))  # type: ignore[misc]
+            try:
+                problems += await self.read(partial(_check_table, table=table))
+            except sqlite3.DatabaseError as error:
+                problems.append(f"{table} can't be read: {error}")
             await asyncio.sleep(0)
         return problems
 

@@ -55,12 +55,13 @@ def migrate_step(db: sqlite3.Connection) -> bool:
 def split_statements(script: str) -> Iterator[str]:
     """The statements of a script. (`executescript` would commit the open transaction.)"""
     statement = ""
-    for piece in script.split(";"):
+    *pieces, rest = script.split(";")
+    for piece in pieces:
         statement += piece + ";"
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-    if _has_code(statement.removesuffix(";")):
+    if _has_code(statement + rest):
         raise ValueError("The script's last statement is not complete.")
 
 
