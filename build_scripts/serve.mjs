@@ -27,6 +27,7 @@ const TYPES = {
   '.png': 'image/png',
   '.so': 'application/wasm',
   '.svg': 'image/svg+xml',
+  '.txt': 'text/plain; charset=utf-8',
   '.wasm': 'application/wasm',
   '.webmanifest': 'application/manifest+json',
   '.whl': 'application/zip',

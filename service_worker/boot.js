@@ -20,6 +20,9 @@ const DATABASE_PATH = '/data/homeserver.db';
 /** How long a start waits for another worker to let go of the database. */
 const LOCK_PATIENCE_MS = 20_000;
 
+/** After the requests that woke the worker, before a person has typed much. */
+const WARM_UP_AFTER_MS = 500;
+
 /** @typedef {{ bridge: Bridge, file: PageFile, serverName: string }} Homeserver */
 
 /** @type {Promise<Homeserver> | null} */
@@ -61,6 +64,7 @@ async function start() {
     running = started;
     facts.state = 'running';
     facts.wakeUpMs = performance.now() - began;
+    setTimeout(() => warmUp(started), WARM_UP_AFTER_MS);
     return started;
   } catch (error) {
     console.error('The homeserver could not start:', error);
@@ -70,6 +74,16 @@ async function start() {
     announce({ type: 'failure', phase: 'start', message: sentenceOf(error) });
     throw error;
   }
+}
+
+/**
+ * What the first requests need not wait for and later ones are glad of: the cryptography, the database's pages.
+ * @param {Homeserver} homeserver
+ */
+async function warmUp(homeserver) {
+  if (homeserver !== running) return;
+  homeserver.bridge.warmUp();
+  await homeserver.file.warm().catch(() => {}); // whoever needs a page asks for it
 }
 
 /** @returns {Promise<Homeserver>} */

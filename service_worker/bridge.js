@@ -30,6 +30,9 @@ export class Bridge {
   /** @type {Set<(response: Response) => void>} */
   #unanswered = new Set();
 
+  /** Rejects when the interpreter dies: a call into it that waits would wait for ever. @type {PromiseWithResolvers<never>} */
+  #death = Promise.withResolvers();
+
   /**
    * @param {import('pyodide').PyodideAPI} pyodide
    * @param {import('pyodide/ffi').PyProxy & Record<string, any>} bridge
@@ -38,6 +41,7 @@ export class Bridge {
     this.#pyodide = pyodide;
     this.#bridge = bridge;
     this.#handle = bridge.handle;
+    this.#death.promise.catch(() => {}); // whoever waits is told
   }
 
   /**
@@ -88,15 +92,20 @@ export class Bridge {
     /** @type {any} */ (this.#bridge).drain();
   }
 
+  /** Load now what would be loaded when it is first needed. */
+  warmUp() {
+    /** @type {any} */ (this.#bridge).warm_up();
+  }
+
   /** Counts of the homeserver. @returns {Promise<Record<string, number>>} */
   async status() {
-    return JSON.parse(await /** @type {any} */ (this.#bridge).status());
+    return JSON.parse(await this.#survived(/** @type {any} */ (this.#bridge).status()));
   }
 
   /** Run a developer's code in the interpreter. @param {string} code @returns {Promise<string>} its `repr` */
   async runPython(code) {
     await this.#pyodide.loadPackagesFromImports(code);
-    const result = await this.#pyodide.runPythonAsync(code);
+    const result = await this.#survived(this.#pyodide.runPythonAsync(code));
     const builtins = this.#pyodide.pyimport('builtins');
     try {
       return builtins.repr(result);
@@ -111,7 +120,7 @@ export class Bridge {
     await this.#pyodide.loadPackage('micropip');
     const micropip = this.#pyodide.pyimport('micropip');
     try {
-      await micropip.install(packages);
+      await this.#survived(micropip.install(packages));
     } finally {
       micropip.destroy();
     }
@@ -119,15 +128,24 @@ export class Bridge {
 
   /** End the homeserver in an orderly way. */
   async close() {
-    await /** @type {any} */ (this.#bridge).close();
+    await this.#survived(/** @type {any} */ (this.#bridge).close());
     this.#handle.destroy();
     this.#bridge.destroy();
   }
 
   /** The interpreter is dead: no PyProxy can be used, and nobody else will answer. */
   abandon() {
-    const answer = 'The homeserver broke down and starts again; please try once more.';
-    for (const resolve of this.#unanswered) resolve(matrixError(503, answer));
+    const sentence = 'The homeserver broke down and starts again; please try once more.';
+    for (const resolve of this.#unanswered) resolve(matrixError(503, sentence));
     this.#unanswered.clear();
+    this.#death.reject(new Error(sentence));
+  }
+
+  /**
+   * @template T
+   * @param {Promise<T>} work  of the interpreter
+   */
+  #survived(work) {
+    return Promise.race([work, this.#death.promise]);
   }
 }

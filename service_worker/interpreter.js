@@ -34,13 +34,12 @@ export async function startInterpreter(onFatal) {
   const compiled = compile();
   const libraries = Promise.all(Object.entries({ ...LIBRARY_PATHS, ...RUNTIME.sideModules }).map(readLibrary));
   libraries.catch(() => {}); // awaited below; it may fail before that
-  const lock = JSON.parse(await (await read(RUNTIME.lock)).text());
   const pyodide = await withCompiledModule(compiled, () =>
     loadPyodide({
       createPyodideModule,
       indexURL: NOWHERE,
       stdLibURL: EMPTY_ZIP,
-      lockFileContents: lock,
+      lockFileContents: readLock(),
       packageBaseUrl: urlOf('assets/'),
       env: { HOME: '/home/pyodide' },
       _loadSnapshot: readSnapshot(),
@@ -53,6 +52,11 @@ export async function startInterpreter(onFatal) {
   Object.assign(/** @type {any} */ (pyodide)._api, { on_fatal: onFatal });
   pyodide.setInterruptBuffer(/** @type {any} */ (new Watchdog()));
   return pyodide;
+}
+
+/** The packages that a developer may load. */
+async function readLock() {
+  return (await read(RUNTIME.lock)).text();
 }
 
 /** From the HTTP cache where possible: only there the browser keeps the compiled code. */

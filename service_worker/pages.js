@@ -6,8 +6,6 @@
 import { RUNTIME, SCOPE, urlOf } from './site.js';
 import { find, removeUnread } from './static_files.js';
 
-const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (globalThis));
-
 /** @param {Request} request */
 export function isPageRequest(request) {
   return request.method === 'GET' && request.url.startsWith(SCOPE) && !request.headers.has('range');
@@ -16,7 +14,7 @@ export function isPageRequest(request) {
 /** @param {FetchEvent} event */
 export async function answerPageRequest(event) {
   const { request } = event;
-  const response = (await find(request.url)) ?? (await fetch(request));
+  const response = (await find(request.url)) ?? (await fetch(request).catch(() => Response.error()));
   if (request.mode !== 'navigate') return response;
   event.waitUntil(removeUnread());
   return withHooks(response);
@@ -34,10 +32,4 @@ async function withHooks(response) {
   for (const name of ['content-length', 'content-encoding']) headers.delete(name);
   const { status, statusText } = response;
   return new Response(html.slice(0, at) + script + html.slice(at), { status, statusText, headers });
-}
-
-/** Whether nobody has a page of this scope open. */
-export async function isUnwatched() {
-  const pages = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
-  return !pages.some(({ url }) => url.startsWith(SCOPE));
 }

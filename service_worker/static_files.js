@@ -108,9 +108,14 @@ export function find(url) {
   return findKept(KEYS.get(address) ?? address);
 }
 
-/** The same for a file of the interpreter, which must be there. @param {string} path */
+/** This version's cache. @type {Promise<Cache> | null} */
+let ownCache = null;
+
+/** A file of this version, kept or fetched. @param {string} path */
 export async function read(path) {
-  const kept = await find(urlOf(path));
+  ownCache ??= caches.open(CACHE_NAME);
+  const address = urlOf(path);
+  const kept = await (await ownCache).match(KEYS.get(address) ?? address);
   if (kept) return kept;
   if (path === RUNTIME.snapshot) return unpack(await fetch(urlOf(path)));
   const response = await fetch(urlOf(path));

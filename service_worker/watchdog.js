@@ -11,8 +11,8 @@
 
 const SIGINT = 2;
 
-/** A turn may last this long; the browsers' patience is more than twice that. */
-const LIMIT_MS = 20_000;
+/** A turn may last this long; the browsers' patience is more than four times that. */
+const LIMIT_MS = 10_000;
 
 export class Watchdog {
   /** When the present turn of the event loop was first seen. @type {number | null} */

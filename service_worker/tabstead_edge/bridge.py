@@ -91,6 +91,10 @@ class Bridge:
         """Let every parked `/sync` answer with what it has."""
         self.homeserver.drain()
 
+    def warm_up(self) -> None:
+        """Load PyNaCl, which can't be in the snapshot, before the first signature has to wait 0.1 s for it."""
+        import nacl.bindings  # noqa: F401
+
     async def status(self) -> str:
         """What a person may want to know, as a JSON object (service_worker/messages.js, Status)."""
         database = self.homeserver.context.database

@@ -15,6 +15,9 @@ import { startServer } from '../../build_scripts/serve.mjs';
 /** The built site; TABSTEAD_DIST names another. */
 export const DIST = process.env.TABSTEAD_DIST ?? fileURLToPath(new URL('../../dist', import.meta.url));
 
+/** Pages of the tests: the site's own start the demo. */
+const TEST_PAGES = fileURLToPath(new URL('pages', import.meta.url));
+
 /** @typedef {'chromium' | 'firefox'} BrowserName */
 
 /** @type {BrowserName[]} */
@@ -83,12 +86,14 @@ export async function launch(name, { userDataDir, args = [] } = {}) {
 }
 
 /**
- * Serve the built site.
- * @param {{ mounts?: Record<string, string>, port?: number }} [options]  other folders than the site at `/`
+ * Serve the built site, with the tests' own pages in `test/` below it.
+ * @param {{ mounts?: Record<string, string>, port?: number }} [options]  other folders than the site at `/`; the object may
+ *   be changed while they are served
  */
-export function serveDist({ mounts = { '/': DIST }, port = 0 } = {}) {
-  for (const folder of Object.values(mounts)) {
+export async function serveDist({ mounts = { '/': DIST }, port = 0 } = {}) {
+  for (const [base, folder] of Object.entries(mounts)) {
     if (!existsSync(join(folder, 'service_worker.js'))) throw new Error(`${folder} is not built; run build_scripts/build`);
+    mounts[`${base}test/`] = TEST_PAGES;
   }
   return startServer({ mounts, port });
 }
@@ -104,17 +109,18 @@ export async function openPage(browser, url) {
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warn') console.error('page:', message.text());
   });
+  await page.evaluateOnNewDocument(defineAskWorker);
   await page.goto(url, { waitUntil: 'load' });
   return page;
 }
 
 /**
- * A page that the scope's worker controls: a small one of the tests, or any other of the site.
+ * A page that the scope's worker controls: an empty one of the tests, or any other of the site.
  * @param {import('puppeteer-core').Browser} browser
  * @param {string} url  the site's base
  * @param {string} [path]
  */
-export async function openControlledPage(browser, url, path = 'tabstead.json') {
+export async function openControlledPage(browser, url, path = 'test/blank.html') {
   const page = await openPage(browser, url + path);
   await page.evaluate(registerWorker, url);
   return page;
@@ -133,6 +139,24 @@ async function registerWorker(base) {
   await controlled;
 }
 
+/** In every page: `askWorker(request)`, the value of the worker's reply. */
+function defineAskWorker() {
+  Object.assign(window, {
+    /** @param {import('../../service_worker/messages.js').Request} request */
+    askWorker: async (request) => {
+      const { active } = await navigator.serviceWorker.ready;
+      const { port1, port2 } = new MessageChannel();
+      /** @type {import('../../service_worker/messages.js').Reply} */
+      const reply = await new Promise((resolve) => {
+        port1.onmessage = ({ data }) => resolve(data);
+        active?.postMessage(request, [port2]);
+      });
+      if (!reply.ok) throw new Error(reply.error);
+      return reply.value;
+    },
+  });
+}
+
 /**
  * Ask the worker something (service_worker/messages.js); the reply's value.
  * @param {import('puppeteer-core').Page} page
@@ -140,17 +164,7 @@ async function registerWorker(base) {
  * @returns {Promise<any>}
  */
 export function askWorker(page, request) {
-  return page.evaluate(async (message) => {
-    const { active } = await navigator.serviceWorker.ready;
-    const { port1, port2 } = new MessageChannel();
-    /** @type {import('../../service_worker/messages.js').Reply} */
-    const reply = await new Promise((resolve) => {
-      port1.onmessage = ({ data }) => resolve(data);
-      active?.postMessage(message, [port2]);
-    });
-    if (!reply.ok) throw new Error(reply.error);
-    return reply.value;
-  }, request);
+  return page.evaluate((message) => Reflect.get(window, 'askWorker')(message), request);
 }
 
 /**

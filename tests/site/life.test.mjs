@@ -1,0 +1,89 @@
+// @ts-check
+/** What may happen to the homeserver in its worker, and that the next request is answered all the same. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { BROWSERS, askWorker, fetchJson, launch, openControlledPage, serveDist } from '../helpers/browser.mjs';
+import { register } from '../helpers/matrix.mjs';
+
+const VERSIONS = '/_matrix/client/versions';
+const WHOAMI = '/_matrix/client/v3/account/whoami';
+
+for (const name of BROWSERS) {
+  describe(`a homeserver in ${name}`, () => {
+    /** @type {Awaited<ReturnType<typeof serveDist>>} */
+    let site;
+    /** @type {import('puppeteer-core').Browser} */
+    let browser;
+    /** @type {import('puppeteer-core').Page} */
+    let page;
+
+    before(async () => {
+      site = await serveDist();
+      browser = await launch(name);
+      page = await openControlledPage(browser, site.url);
+    });
+    after(async () => {
+      await browser?.close();
+      await site?.close();
+    });
+
+    test('answers which versions of the specification it speaks', async () => {
+      const { status, body } = await fetchJson(page, VERSIONS);
+      assert.equal(status, 200);
+      assert.ok(body.versions.includes('v1.11'));
+    });
+
+    test('tells clients where it is', async () => {
+      const { body } = await fetchJson(page, '/.well-known/matrix/client');
+      assert.equal(body['m.homeserver'].base_url, new URL(site.url).origin);
+    });
+
+    test('tells the page how it is', async () => {
+      const status = await askWorker(page, { type: 'status' });
+      assert.equal(status.homeserver, 'running');
+      assert.equal(status.serverName, new URL(site.url).host);
+      assert.ok(status.wakeUpMs > 0);
+      assert.ok(status.bytesStored > 0);
+    });
+
+    test('refuses a body nested 100,000 deep, and lives', async () => {
+      const body = `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`;
+      const refused = await fetchJson(page, '/_matrix/client/v3/register', { method: 'POST', body });
+      assert.equal(refused.status, 400);
+      assert.equal(refused.body.errcode, 'M_BAD_JSON');
+      assert.equal((await fetchJson(page, VERSIONS)).status, 200);
+    });
+
+    test('stops code that holds the worker, and answers the next request', async () => {
+      const code = 'import time\nuntil = time.time() + 60\nwhile time.time() < until: pass';
+      await assert.rejects(askWorker(page, { type: 'python', code }), /took too long/);
+      assert.equal((await fetchJson(page, VERSIONS)).status, 200);
+    });
+
+    test('starts anew when its interpreter died, with all that it had acknowledged', async () => {
+      const alice = await register(page, 'alice');
+      const deadly = 'import json\njson.loads("[" * 100_000)';
+      await assert.rejects(askWorker(page, { type: 'python', code: deadly }), /broke down/);
+      const { body } = await fetchJson(page, WHOAMI, alice);
+      assert.equal(body.user_id, alice.userId);
+    });
+
+    test('goes out as a file and comes in again', async () => {
+      const bob = await register(page, 'bob');
+      await page.evaluate(async () => Object.assign(window, { copy: await Reflect.get(window, 'askWorker')({ type: 'export' }) }));
+      await askWorker(page, { type: 'reset' });
+      assert.equal((await fetchJson(page, WHOAMI, bob)).status, 401);
+      await page.evaluate(() => Reflect.get(window, 'askWorker')({ type: 'import', file: Reflect.get(window, 'copy') }));
+      assert.equal((await fetchJson(page, WHOAMI, bob)).body.user_id, bob.userId);
+    });
+
+    test('refuses a file that is no database of a homeserver', async () => {
+      const importing = page.evaluate(() => {
+        const file = new Blob(['SQLite format 3\0', new Uint8Array(4096)]);
+        return Reflect.get(window, 'askWorker')({ type: 'import', file });
+      });
+      await assert.rejects(importing);
+      assert.equal((await fetchJson(page, VERSIONS)).status, 200);
+    });
+  });
+}
