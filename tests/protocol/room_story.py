@@ -50,6 +50,17 @@ class RoomStory:
         story.happens("alice", "m.room.member", {"membership": "join"}, user("alice"))
         return story
 
+    def fork(self) -> "RoomStory":
+        """The room as another server sees it from here on. Both know all events."""
+        other = RoomStory(self.version.name)
+        other.state, other.events = dict(self.state), self.events
+        other.room_id, other.latest = self.room_id, self.latest
+        return other
+
+    @property
+    def state_ids(self) -> dict[StateTuple, EventID]:
+        return {key: event.event_id for key, event in self.state.items()}
+
     def create_content(self, **content: Any) -> dict[str, Any]:
         creator = {"creator": user("alice")} if self.version.creator_in_content else {}
         return {"room_version": self.version.name, **creator, **content}
