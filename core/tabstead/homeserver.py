@@ -9,6 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from tabstead.client_api import ROUTES
@@ -20,6 +21,7 @@ from tabstead.errors import MatrixError
 from tabstead.http import Request, Response, Router, json_response
 from tabstead.media.thumbnails import Thumbnailer
 from tabstead.protocol.signatures import SigningKey
+from tabstead.push.actions import record_push_actions
 from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life
@@ -68,6 +70,7 @@ class Homeserver:
                 name=configuration.server_name,
                 signing_key=SigningKey(key_id="ed25519:1", seed=seed),
                 now_ms=now_ms,
+                followers=(partial(record_push_actions, server_name=configuration.server_name),),
             ),
             now_ms=now_ms,
             notifier=Notifier(position),
