@@ -29,6 +29,7 @@ from tabstead.storage.positions import select_position
 from tabstead.storage.server_facts import find_fact, insert_fact
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
+from tabstead.sync.long_poll import LongPoll
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Homeserver:
         `now_ms` is the time in milliseconds since the Unix epoch.
         """
         seed, position = await database.write(lambda db: (_signing_key_seed(db), select_position(db)))
+        notifier, typing_users = Notifier(position), TypingUsers(now_ms)
         context = Context(
             configuration=configuration,
             database=database,
@@ -73,8 +75,15 @@ class Homeserver:
                 followers=(partial(record_push_actions, server_name=configuration.server_name),),
             ),
             now_ms=now_ms,
-            notifier=Notifier(position),
-            typing_users=TypingUsers(now_ms),
+            notifier=notifier,
+            typing_users=typing_users,
+            long_poll=LongPoll(
+                database=database,
+                notifier=notifier,
+                typing_users=typing_users,
+                now_ms=now_ms,
+                timeout_cap_ms=configuration.sync_timeout_cap_ms,
+            ),
             thumbnailer=thumbnailer,
             life=Life(name=secrets.token_hex(8)),
             rate_limiter=RateLimiter(now_ms, enabled=configuration.rate_limits.enabled),

@@ -5,9 +5,9 @@ from tabstead.client_api.own_data import check_own, room_id_parameter
 from tabstead.client_api.routes import Routes
 from tabstead.errors import BadJson, NotFound
 from tabstead.http import Response, json_response
-from tabstead.push.rules import PUSH_RULES, read_rules
 from tabstead.storage.account_data import GLOBAL, find_account_data, update_account_data
 from tabstead.storage.database import Db
+from tabstead.streams.push_rules import PUSH_RULES, read_rules
 from tabstead.streams.receipts import FULLY_READ
 
 routes = Routes()

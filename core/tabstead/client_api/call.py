@@ -17,6 +17,7 @@ from tabstead.storage.dispatches import Life, insert_answer, take_answer
 from tabstead.storage.positions import select_position
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
+from tabstead.sync.long_poll import LongPoll
 
 Result = TypeVar("Result")
 
@@ -40,6 +41,7 @@ class Context:
     now_ms: Callable[[], int]
     notifier: Notifier
     typing_users: TypingUsers
+    long_poll: LongPoll
     thumbnailer: Thumbnailer | None
     life: Life
     rate_limiter: RateLimiter

@@ -14,8 +14,8 @@ from tabstead.protocol.push_rules import (
     with_rule,
     without_rule,
 )
-from tabstead.push.rules import read_rules, read_ruleset, update_ruleset
 from tabstead.storage.database import Db
+from tabstead.streams.push_rules import read_rules, read_ruleset, update_ruleset
 
 routes = Routes()
 

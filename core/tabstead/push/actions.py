@@ -20,7 +20,6 @@ from tabstead.protocol.push_rules import (
     highlights,
     notifies,
 )
-from tabstead.push.rules import complete_ruleset
 from tabstead.rooms.state import find_current_event, read_power_levels
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, find_event
@@ -32,6 +31,7 @@ from tabstead.storage.push_actions import (
 )
 from tabstead.storage.push_audience import Listener, find_invited_listener, select_listeners
 from tabstead.storage.rooms import Room, get_room
+from tabstead.streams.push_rules import complete_ruleset
 from tabstead.streams.threads import thread_of
 
 _SOMEBODY: Final = UserID("@:")

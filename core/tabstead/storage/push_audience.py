@@ -36,7 +36,7 @@ def find_invited_listener(db: Db, room_nid: int, user_id: str) -> Listener | Non
     return None if row is None else _listener(row)
 
 
-def parse_ignored_users(content: dict[str, Any]) -> frozenset[str]:
+def _parse_ignored_users(content: dict[str, Any]) -> frozenset[str]:
     """The users that an m.ignored_user_list names; what is malformed names nobody."""
     ignored = content.get("ignored_users")
     return frozenset(ignored) if isinstance(ignored, dict) else frozenset()
@@ -47,5 +47,5 @@ def _listener(row: tuple[str, str | None, str | None]) -> Listener:
     return Listener(
         user_id=user_id,
         push_rules=None if push_rules is None else json.loads(push_rules),
-        ignored_users=frozenset() if ignored is None else parse_ignored_users(json.loads(ignored)),
+        ignored_users=frozenset() if ignored is None else _parse_ignored_users(json.loads(ignored)),
     )

@@ -37,6 +37,11 @@ class Notifier:
             return False
         return not self._drained
 
+    @property
+    def is_drained(self) -> bool:
+        """Whether waiting has come to its end."""
+        return self._drained
+
     def drain(self) -> None:
         """End every wait, also those to come, as if the time were up."""
         self._drained = True

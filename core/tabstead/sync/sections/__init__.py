@@ -1,1 +1,1 @@
-"""One module per stream: `initial` and `changes(after, up_to)`."""
+"""One module per stream: what `initial` tells a client that knows nothing, and `changes` one that has a `since`."""

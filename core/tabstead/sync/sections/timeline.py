@@ -1,0 +1,82 @@
+"""A room's timeline in an answer: the newest events that the user may see and wants to.
+
+The limit counts what passes the filter. `limited` says that there is more between what the client knows and the first
+event; `prev_batch` is where to go on from, backwards.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from tabstead.protocol.filters import EventFilter
+from tabstead.rooms.history_visibility import HistoryVisibility
+from tabstead.storage.database import Db
+from tabstead.storage.events import PersistedEvent
+from tabstead.storage.sync_queries import select_filtered_timeline
+from tabstead.streams.tokens import encode_timeline_token
+from tabstead.sync.room_changes import RoomChange
+from tabstead.sync.view import SyncView
+
+_DEFAULT_LIMIT: Final = 10
+
+_BATCH: Final = 100
+_MAX_BATCHES: Final = 10
+"""So far is searched for events that the user may see before the rest is left to /messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    events: list[PersistedEvent]
+    """The oldest first."""
+    limited: bool
+    start: int
+    """The position of the first event; with no events, the one after all that the answer covers."""
+
+    @property
+    def prev_batch(self) -> str:
+        return encode_timeline_token(self.start - 1)
+
+
+def read_timeline(db: Db, view: SyncView, change: RoomChange) -> Timeline:
+    """The timeline of a room that the user is, or was, joined to."""
+    if not view.filter.timeline.allows_room(change.room.room_id):
+        return Timeline(events=[], limited=False, start=change.up_to + 1)
+    limit = _DEFAULT_LIMIT if view.filter.timeline.limit is None else view.filter.timeline.limit
+    found, has_more = (_select_watched if change.watched else _select_visible)(db, view, change, limit + 1)
+    events = found[:limit][::-1]
+    return Timeline(
+        events=events,
+        limited=has_more or len(found) > limit,
+        start=events[0].position if events else change.up_to + 1,
+    )
+
+
+def _select_watched(db: Db, view: SyncView, change: RoomChange, wanted: int) -> tuple[list[PersistedEvent], bool]:
+    return _select(db, view, change, view.filter.timeline, up_to=change.up_to, limit=wanted), False
+
+
+def _select_visible(db: Db, view: SyncView, change: RoomChange, wanted: int) -> tuple[list[PersistedEvent], bool]:
+    """The newest visible events, up to the number wanted; True if it was given up to search for more."""
+    visibility = HistoryVisibility(db, change.room, view.user_id)
+    found: list[PersistedEvent] = []
+    up_to = change.up_to
+    for _ in range(_MAX_BATCHES):
+        batch = _select(db, view, change, view.filter.timeline, up_to=up_to, limit=_BATCH)
+        found += [event for event in batch if event.event_nid == change.member_nid or visibility.may_see(event)]
+        if len(found) >= wanted or len(batch) < _BATCH:
+            return found[:wanted], False
+        up_to = batch[-1].position - 1
+    return found, True
+
+
+def _select(
+    db: Db, view: SyncView, change: RoomChange, event_filter: EventFilter, *, up_to: int, limit: int
+) -> list[PersistedEvent]:
+    return select_filtered_timeline(
+        db,
+        change.room_nid,
+        after=change.after,
+        up_to=up_to,
+        limit=limit,
+        event_filter=event_filter,
+        ignored_users=view.ignored_users - {view.user_id},
+    )
