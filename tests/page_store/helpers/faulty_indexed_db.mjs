@@ -12,10 +12,18 @@ const alive = new Set();
 /** @type {Map<IDBDatabase, Set<IDBTransaction>>} */
 const unfinished = new Map();
 
-/** @typedef {'throw' | 'quota' | 'abort' | 'late'} Accident */
+/** @typedef {'throw' | 'quota' | 'abort' | 'late' | 'late-quota'} Accident */
 
 /** @type {(storeName: string) => Accident | null} */
 let chooseAccident = () => null;
+
+/**
+ * What a browser does when the disk is full.
+ *
+ * @param {any} transaction fake-indexeddb's own method takes the name of an error
+ * @param {string} name
+ */
+const abortWith = (transaction, name) => transaction._abort(name);
 
 /** @param {string} name */
 const named = (name) => new DOMException(`injected ${name}`, name);
@@ -50,6 +58,7 @@ for (const method of /** @type {const} */ (['add', 'put'])) {
     const request = original.call(this, value, key);
     if (accident === 'abort') this.transaction.abort();
     if (accident === 'late') request.addEventListener('success', () => this.transaction.abort());
+    if (accident === 'late-quota') request.addEventListener('success', () => abortWith(this.transaction, 'QuotaExceededError'));
     return request;
   };
 }
