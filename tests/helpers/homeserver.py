@@ -155,7 +155,7 @@ class Client:
         return await self.server.handle(
             Request(
                 method=method,
-                path=path if path.startswith("/_matrix") else f"/_matrix/client{path}",
+                path=path if path.startswith("/_") else f"/_matrix/client{path}",
                 query_string=urlencode(text, doseq=True),
                 headers={**sent, **(headers or {})},
                 body=raw,
