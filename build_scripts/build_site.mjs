@@ -16,8 +16,11 @@ import { PYODIDE_FOLDER, ROOT } from './site/pyodide_in_node.mjs';
 import { buildPythonFiles } from './site/python_files.mjs';
 import { buildSnapshot } from './site/snapshot.mjs';
 
-/** Files that a visitor's browser doesn't keep: a developer may ask for them. */
-const NOT_KEPT = /^service_worker\.js$|\.whl$/;
+/**
+ * Not among the files that a visitor's browser keeps unchanged: the worker itself, what only a developer asks for, and the
+ * configuration, which may change without a build.
+ */
+const NOT_KEPT = /^service_worker\.js$|\.whl$|^tabstead\.json$/;
 
 /** Where the interpreter wants its extension modules (service_worker/tabstead_edge/side_modules.py). */
 const SIDE_MODULES = '/lib/side_modules/';

@@ -6,7 +6,7 @@
  * usage: serve.mjs [--port PORT] [--folder FOLDER]
  * @module
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, existsSync, readFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
@@ -35,25 +35,29 @@ const TYPES = {
   '.zip': 'application/zip',
 };
 
-/** Python is WebAssembly; it gets its empty start-up files from `data:` addresses. Everything else is the site's own. */
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'self'",
-  "script-src 'self' 'wasm-unsafe-eval'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' blob: data:",
-  "media-src 'self' blob:",
-  "font-src 'self' data:",
-  "connect-src 'self' blob: data:",
-  "worker-src 'self' blob:",
-  "object-src 'none'",
-  "base-uri 'self'",
-].join('; ');
+/**
+ * Everything is the site's own. Python is WebAssembly, and gets empty start-up files from `data:` addresses; requests for
+ * the server's own name are answered by the worker.
+ * @param {string} folder  of a site
+ */
+function contentSecurityPolicy(folder) {
+  const configuration = join(folder, 'tabstead.json');
+  const { server_name: name } = existsSync(configuration) ? JSON.parse(readFileSync(configuration, 'utf8')) : {};
+  return [
+    "default-src 'self'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' blob: data:",
+    "media-src 'self' blob:",
+    "font-src 'self' data:",
+    `connect-src 'self' blob: data: ${name ? `https://${name}` : ''}`,
+    "worker-src 'self' blob:",
+    "object-src 'none'",
+    "base-uri 'self'",
+  ].join('; ');
+}
 
-const HEADERS = {
-  'content-security-policy': CONTENT_SECURITY_POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-};
+const HEADERS = { 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' };
 
 const NO_WORKER = {
   errcode: 'M_UNKNOWN',
@@ -103,6 +107,7 @@ async function answer(mounts, request, response) {
   if (!path || size === null || size === '') return void response.writeHead(404, HEADERS).end('There is nothing here.\n');
   response.writeHead(200, {
     ...HEADERS,
+    'content-security-policy': contentSecurityPolicy(mounts[prefix]),
     'content-type': TYPES[extname(path)] ?? 'application/octet-stream',
     'content-length': size,
     'cache-control': cachingOf(path),

@@ -8,11 +8,12 @@
  */
 import { PageFile, mount } from './page_store/index.js';
 import { Bridge } from './bridge.js';
+import { readConfiguration } from './configuration.js';
 import { startInterpreter } from './interpreter.js';
 import { sentenceOf } from './matrix_errors.js';
 import { announce } from './notices.js';
-import { SCOPE, scopedName, urlOf } from './site.js';
-import { read } from './static_files.js';
+import { scopedName } from './site.js';
+import { keepConfiguration } from './static_files.js';
 import { canvas } from './thumbnails.js';
 
 const DATABASE_PATH = '/data/homeserver.db';
@@ -23,7 +24,7 @@ const LOCK_PATIENCE_MS = 20_000;
 /** After the requests that woke the worker, before a person has typed much. */
 const WARM_UP_AFTER_MS = 500;
 
-/** @typedef {{ bridge: Bridge, file: PageFile, serverName: string }} Homeserver */
+/** @typedef {{ bridge: Bridge, file: PageFile }} Homeserver */
 
 /** @type {Promise<Homeserver> | null} */
 let life = null;
@@ -84,6 +85,7 @@ async function warmUp(homeserver) {
   if (homeserver !== running) return;
   homeserver.bridge.warmUp();
   await homeserver.file.warm().catch(() => {}); // whoever needs a page asks for it
+  await keepConfiguration().catch(() => {}); // offline
 }
 
 /** @returns {Promise<Homeserver>} */
@@ -103,18 +105,12 @@ async function open() {
   mount(pyodide.FS, DATABASE_PATH, file);
   const { text, serverName, baseUrl } = await configuration;
   bridge = await Bridge.open(pyodide, { configuration: text, serverName, baseUrl, file, canvas });
-  return { bridge, file, serverName };
+  return { bridge, file };
 }
 
 async function openDatabase() {
   await takeLock();
   return PageFile.open(scopedName('homeserver'));
-}
-
-/** `tabstead.json`, and what it leaves to the address of the site. */
-async function readConfiguration() {
-  const text = await (await read('tabstead.json')).text();
-  return { text, serverName: JSON.parse(text).server_name ?? new URL(SCOPE).host, baseUrl: urlOf('.').replace(/\/$/, '') };
 }
 
 /** Take the lock for this worker's life, unless it has it. */

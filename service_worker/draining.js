@@ -9,12 +9,18 @@ import { runningHomeserver, stopHomeserver } from './boot.js';
 /** If no newer worker took over by then, this one goes on. */
 const GIVE_UP_MS = 10_000;
 
+/** Requests that are under way are given this time. */
+const ANSWERED_WITHIN_MS = 2_000;
+
 let until = 0;
 
 export const isDraining = () => performance.now() < until;
 
 export async function drain() {
   until = performance.now() + GIVE_UP_MS;
-  runningHomeserver()?.bridge.drain();
+  const bridge = runningHomeserver()?.bridge;
+  bridge?.drain();
+  const patience = performance.now() + ANSWERED_WITHIN_MS;
+  while (bridge?.waiting && performance.now() < patience) await new Promise((resolve) => setTimeout(resolve, 10));
   await stopHomeserver();
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { ensureHomeserver, isStarting } from './boot.js';
+import { readConfiguration } from './configuration.js';
 import { findAuthorization } from './credentials.js';
 import { dispatchKeyOf } from './dispatch_key.js';
 import { isDraining } from './draining.js';
@@ -16,22 +17,29 @@ const HEADERS = ['authorization', 'content-type', 'range', 'if-none-match', 'use
 
 const MEDIA = /^\/_matrix\/(client\/v1\/media|media)\//;
 
-/** The server's own name, as far as a request's address can tell before the configuration was read. */
-const OWN_ORIGINS = new Set([new URL(SCOPE).origin, `https://${new URL(SCOPE).host}`]);
-
-/** Another name of ours, from the configuration. @param {string} serverName */
-export const answerFor = (serverName) => OWN_ORIGINS.add(`https://${serverName}`);
+const OURS = /^\/(_matrix|\.well-known\/matrix)\//;
 
 /**
- * Path and query of a request to the homeserver, from `/_matrix` or `/.well-known/matrix` on; null for anything else.
- * The homeserver is at the origin's root, as Matrix wants it, and below the scope as well.
- * @param {string} address
+ * Path and query of a request for the homeserver, from `/_matrix` or `/.well-known/matrix` on; null for anything else. The
+ * homeserver is at the root of its origin, as Matrix wants it, and below the scope as well.
+ * @param {URL} url
  */
-export function matrixTarget(address) {
-  const { origin, pathname, search } = new URL(address);
-  if (!OWN_ORIGINS.has(origin)) return null;
+export function matrixTarget({ origin, pathname, search }) {
+  if (origin !== new URL(SCOPE).origin) return OURS.test(pathname) ? pathname + search : null;
   const path = pathname.startsWith(SCOPE_PATH) ? pathname.slice(SCOPE_PATH.length - 1) : pathname;
-  return /^\/(_matrix|\.well-known\/matrix)\//.test(path) ? path + search : null;
+  return OURS.test(path) ? path + search : null;
+}
+
+/**
+ * Answer a request for a homeserver: for ours, under our origin or under its server name. Others' go to the network.
+ * @param {FetchEvent} event
+ * @param {string} target  from `matrixTarget`
+ */
+export async function answerMatrixRequest(event, target) {
+  const { origin } = new URL(event.request.url);
+  if (origin === new URL(SCOPE).origin) return answer(event, target);
+  const { serverName } = await readConfiguration();
+  return origin === `https://${serverName}` ? answer(event, target) : fetch(event.request);
 }
 
 /**
@@ -39,7 +47,7 @@ export function matrixTarget(address) {
  * @param {string} target  from `matrixTarget`
  * @returns {Promise<Response>}
  */
-export async function answerMatrixRequest({ request, clientId }, target) {
+async function answer({ request, clientId }, target) {
   if (isDraining()) return tryAgainSoon();
   try {
     const isMedia = MEDIA.test(target);

@@ -32,7 +32,7 @@ async function handleActivate() {
 
 /** @param {FetchEvent} event */
 function handleFetch(event) {
-  const target = matrixTarget(event.request.url);
+  const target = matrixTarget(new URL(event.request.url));
   if (target !== null) event.respondWith(answerMatrixRequest(event, target));
   else if (isPageRequest(event.request)) event.respondWith(answerPageRequest(event));
 }

@@ -8,6 +8,9 @@
  */
 import { FILES, RUNTIME, VERSION, scopedName, urlOf } from './site.js';
 
+/** The one file that whoever serves the site may change without building it anew. */
+export const CONFIGURATION = 'tabstead.json';
+
 const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (globalThis));
 
 const PREFIX = scopedName('files ');
@@ -46,8 +49,16 @@ export async function install(report) {
       report('download', loaded, total, file.path);
     }
   };
-  await Promise.all(Array.from({ length: DOWNLOADS_AT_ONCE }, download));
+  await Promise.all([keepConfiguration(), ...Array.from({ length: DOWNLOADS_AT_ONCE }, download)]);
   report('unpack', total, total);
+}
+
+/** Keep the configuration as it is now; without one the defaults hold. For the next start: it may be called any time. */
+export async function keepConfiguration() {
+  const response = await fetch(urlOf(CONFIGURATION), { cache: 'no-cache' });
+  const text = response.ok ? await response.text() : '{}';
+  JSON.parse(text); // an error page, or a slip in the file, is not kept
+  await (await caches.open(CACHE_NAME)).put(urlOf(CONFIGURATION), new Response(text));
 }
 
 /**

@@ -4,8 +4,9 @@
  * @module
  */
 import { facts, runningHomeserver } from './boot.js';
+import { readConfiguration } from './configuration.js';
 import { announce } from './notices.js';
-import { SCOPE, VERSION } from './site.js';
+import { VERSION } from './site.js';
 
 const EVERY_MS = 1000;
 
@@ -17,7 +18,7 @@ export async function currentStatus() {
   const counted = homeserver ? await homeserver.bridge.status() : {};
   return {
     homeserver: facts.state,
-    serverName: homeserver?.serverName ?? new URL(SCOPE).host,
+    serverName: (await readConfiguration()).serverName,
     version: VERSION,
     startedAt: facts.startedAt,
     wakeUpMs: facts.wakeUpMs,
