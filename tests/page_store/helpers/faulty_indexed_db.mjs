@@ -34,6 +34,9 @@ let transactionsLeft = Infinity;
 /** Nobody who was alive when `killEverybody` was called does anything any more. */
 let dead = false;
 
+/** Bytes of the values written since `watchWrites`. @type {number[]} */
+let writtenSizes = [];
+
 const { transaction } = IDBDatabase.prototype;
 IDBDatabase.prototype.transaction = function (...parameters) {
   if (unfinished.has(this) && !alive.has(this)) throw named('InvalidStateError');
@@ -55,6 +58,7 @@ for (const method of /** @type {const} */ (['add', 'put'])) {
     const accident = chooseAccident(this.name);
     if (accident === 'throw') throw named('UnknownError');
     if (accident === 'quota') throw named('QuotaExceededError');
+    writtenSizes.push(value.byteLength ?? 0);
     const request = original.call(this, value, key);
     if (accident === 'abort') this.transaction.abort();
     if (accident === 'late') request.addEventListener('success', () => this.transaction.abort());
@@ -66,6 +70,12 @@ for (const method of /** @type {const} */ (['add', 'put'])) {
 /** @param {(storeName: string) => Accident | null} choose asked at every value that is written */
 export function injectAccidents(choose) {
   chooseAccident = choose;
+}
+
+/** @returns {number[]} grows with the size in bytes of every value that is written from now on */
+export function watchWrites() {
+  writtenSizes = [];
+  return writtenSizes;
 }
 
 /**
