@@ -134,6 +134,41 @@ class TestOthersAreTold:
         assert await changed_since(server, before) == set()
 
 
+class TestChanges:
+    """GET /keys/changes between two tokens of /sync."""
+
+    async def changes(self, client: Client, since: str) -> dict[str, Any]:
+        now = (await client.sync())["next_batch"]
+        found: dict[str, Any] = await client.get("/v3/keys/changes", **{"from": since, "to": now})
+        return found
+
+    async def test_those_who_share_a_room_and_changed_their_keys(
+        self, server: TestServer, alice: Client, bob: Client
+    ) -> None:
+        stranger = await server.register("stranger")
+        await bob.join(await alice.create_room(preset="public_chat"))
+        since = (await bob.sync())["next_batch"]
+        assert await self.changes(bob, since) == {"changed": [], "left": []}
+        for client in (alice, stranger):
+            await client.post("/v3/keys/upload", {"device_keys": DeviceKeys.of(client).signed})
+        assert await self.changes(bob, since) == {"changed": [alice.user_id], "left": []}
+
+    async def test_those_who_came_and_those_who_left(self, alice: Client, bob: Client) -> None:
+        room_id = await alice.create_room(preset="public_chat")
+        since = (await alice.sync())["next_batch"]
+        await bob.join(room_id)
+        assert await self.changes(alice, since) == {"changed": [bob.user_id], "left": []}
+        since = (await alice.sync())["next_batch"]
+        await bob.leave(room_id)
+        assert await self.changes(alice, since) == {"changed": [], "left": [bob.user_id]}
+
+    async def test_both_tokens_are_needed_and_must_be_of_this_server(self, alice: Client) -> None:
+        since = (await alice.sync())["next_batch"]
+        path = "/v3/keys/changes"
+        assert await alice.refused("GET", path, **{"from": since}) == (400, "M_MISSING_PARAM")
+        assert await alice.refused("GET", path, **{"from": since, "to": "x"}) == (400, "M_INVALID_PARAM")
+
+
 class TestOneTimeKeys:
     async def upload(self, client: Client, keys: dict[str, Any]) -> dict[str, int]:
         uploaded = await client.post("/v3/keys/upload", {"one_time_keys": keys})

@@ -13,6 +13,8 @@ from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import find_server_name_of
 from tabstead.storage.database import Db
 from tabstead.storage.one_time_keys import count_one_time_keys
+from tabstead.streams.tokens import parse_sync_token
+from tabstead.sync.key_changes import select_key_changes
 
 routes = Routes()
 
@@ -51,6 +53,25 @@ def post_keys_claim(call: Call, db: Db) -> Response:
     claims = call.body().object("one_time_keys")
     claimed = claim_keys(db, {user_id: _algorithms(claims, user_id) for user_id in claims})
     return json_response({"one_time_keys": claimed, "failures": _failures(call, claims)})
+
+
+@routes.read("GET", "/_matrix/client/v3/keys/changes", access=Access.USER)
+def get_key_changes(call: Call, db: Db) -> Response:
+    """GET /_matrix/client/v3/keys/changes. § Tracking the device list for a user.
+
+    `to` is a hint; what changed after it is told too.
+    """
+    since = parse_sync_token(call.query.string("from"))
+    parse_sync_token(call.query.string("to"))
+    changes = select_key_changes(
+        db,
+        call.user_id,
+        call.requester.device_id,
+        since,
+        typing_users=call.context.typing_users,
+        now_ms=call.now_ms,
+    )
+    return json_response({"changed": changes.changed, "left": changes.left})
 
 
 @routes.waiting("POST", "/_matrix/client/v3/keys/device_signing/upload", access=Access.NONE)
