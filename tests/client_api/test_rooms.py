@@ -1,24 +1,9 @@
 """POST /createRoom: what a new room looks like."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from helpers.homeserver import Client, TestServer, quoted
 from tabstead.protocol.room_versions import ROOM_VERSIONS
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
-
-
-@pytest.fixture
-async def alice(server: TestServer) -> Client:
-    return await server.register("alice")
 
 
 async def timeline(client: Client, room_id: str) -> list[tuple[str, str]]:
@@ -26,8 +11,7 @@ async def timeline(client: Client, room_id: str) -> list[tuple[str, str]]:
     return [(event["type"], event["state_key"]) for event in page["chunk"]]
 
 
-async def test_the_events_come_in_the_order_of_the_specification(server: TestServer, alice: Client) -> None:
-    bob = await server.register("bob")
+async def test_the_events_come_in_the_order_of_the_specification(alice: Client, bob: Client) -> None:
     room_id = await alice.create_room(
         name="Kitchen",
         topic="What to cook",
@@ -75,6 +59,14 @@ async def test_the_default_is_version_12_whose_id_is_the_create_events(alice: Cl
     assert levels["events"]["m.room.tombstone"] > levels["state_default"]
 
 
+async def test_two_rooms_of_the_same_moment_are_two(server: TestServer, alice: Client) -> None:
+    """The room ID is a hash of the create event, and nothing in two of those need differ."""
+    moment = server.clock.now
+    first = await alice.create_room()
+    server.clock.now = moment
+    assert await alice.create_room() != first
+
+
 @pytest.mark.parametrize("version", ROOM_VERSIONS)
 async def test_every_room_version_can_be_asked_for(alice: Client, version: str) -> None:
     room_id = await alice.create_room(room_version=version, name="Any", topic="thing")
@@ -115,8 +107,7 @@ async def test_presets(alice: Client, options: dict[str, str], join_rule: str, g
     assert await alice.state(room_id, "m.room.guest_access") == {"guest_access": guest_access}
 
 
-async def test_a_trusted_chat_makes_the_invited_as_mighty_as_its_creator(server: TestServer, alice: Client) -> None:
-    bob = await server.register("bob")
+async def test_a_trusted_chat_makes_the_invited_as_mighty_as_its_creator(alice: Client, bob: Client) -> None:
     trusted = {"preset": "trusted_private_chat", "invite": [bob.user_id]}
 
     old = await alice.create_room(room_version="11", **trusted)
@@ -175,8 +166,7 @@ async def test_malformed_requests(server: TestServer, alice: Client) -> None:
     assert await guest.refused("POST", "/v3/createRoom", {}) == (403, "M_GUEST_ACCESS_FORBIDDEN")
 
 
-async def test_rooms_that_a_user_is_in(server: TestServer, alice: Client) -> None:
-    bob = await server.register("bob")
+async def test_rooms_that_a_user_is_in(alice: Client, bob: Client) -> None:
     room_id = await alice.create_room(invite=[bob.user_id])
     assert await bob.get("/v3/joined_rooms") == {"joined_rooms": []}
 

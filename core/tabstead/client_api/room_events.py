@@ -1,6 +1,6 @@
 """Sending events to a room. Client-Server API, § Sending events to a room, § Redactions."""
 
-from tabstead.client_api.call import Call
+from tabstead.client_api.call import Access, Call
 from tabstead.client_api.rooms import get_own_room
 from tabstead.client_api.routes import Routes
 from tabstead.http import Response, json_response
@@ -21,7 +21,7 @@ def put_message_event(call: Call, db: Db) -> Response:
     return _send_once(call, db, f"send/{event_type}", draft)
 
 
-@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}")
+@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}", access=Access.USER)
 def put_redaction(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}. § Redactions."""
     event_id = call.parameter("eventId")
@@ -34,6 +34,7 @@ def put_redaction(call: Call, db: Db) -> Response:
     "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}",
     "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/",
     "/_matrix/client/v3/rooms/{roomId}/state/{eventType}",
+    access=Access.USER,
 )
 def put_state_event(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}. § Sending events to a room."""

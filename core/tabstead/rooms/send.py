@@ -24,7 +24,7 @@ from tabstead.rooms.state import find_current_event, read_auth_state, resolve_sn
 from tabstead.storage.client_transactions import ClientTransaction, find_transaction, insert_transaction
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, get_event, select_events
-from tabstead.storage.rooms import Room, get_room, insert_room, select_forward_extremities
+from tabstead.storage.rooms import Room, find_room, get_room, insert_room, select_forward_extremities
 from tabstead.storage.state_history import EMPTY
 
 MAX_PREV_EVENTS: Final = 20
@@ -60,7 +60,12 @@ def send_create_event(
     """Begin a room with its create event."""
     room_id = None if version.room_id_is_create_hash else RoomID(f"!{secrets.token_urlsafe(18)}:{server.name}")
     draft = Draft(type="m.room.create", content=content, state_key="")
-    event = _build(server, version, room_id, sender, draft, prev_events=[], auth_events={})
+    now = server.now_ms()
+    event = _build(server, version, room_id, sender, draft, now=now, prev_events=[], auth_events={})
+    while find_room(db, event.room_id) is not None:
+        # v12-: a second room of the same millisecond, creator and content would be the same room.
+        now += 1
+        event = _build(server, version, room_id, sender, draft, now=now, prev_events=[], auth_events={})
     _check_auth(event, {}, version)
     room = insert_room(db, event.room_id, version)
     return room, persist_event(db, server, room, event, state_before=EMPTY)
@@ -90,7 +95,14 @@ def _send_new(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft
         content=draft.content,
     )
     event = _build(
-        server, room.version, room.room_id, sender, draft, prev_events=prev_events, auth_events=auth_state
+        server,
+        room.version,
+        room.room_id,
+        sender,
+        draft,
+        now=server.now_ms(),
+        prev_events=prev_events,
+        auth_events=auth_state,
     )
     _check_auth(event, auth_state, room.version)
     check_draft(db, server, room, sender, draft)
@@ -115,6 +127,7 @@ def _build(
     sender: str,
     draft: Draft,
     *,
+    now: int,
     prev_events: Iterable[Event],
     auth_events: Mapping[StateTuple, Event],
 ) -> Event:
@@ -135,7 +148,7 @@ def _build(
         prev_events=[event.event_id for event in prev_events],
         auth_events=[event.event_id for event in named],
         depth=max((event.depth for event in prev_events), default=0) + 1,
-        origin_server_ts=server.now_ms(),
+        origin_server_ts=now,
         redacts=None if draft.redacts is None else EventID(draft.redacts),
         event_id=_new_event_id(server, version),
         reference_hashes=_reference_hashes([*prev_events, *named], version),
