@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from helpers.homeserver import Answer, TestServer
-from tabstead.client_api.rate_limits import LOGGING_IN, REGISTERING, WRONG_PASSWORDS, Caller, RateLimit, RateLimiter
+from tabstead.client_api.rate_limits import (
+    LOGGING_IN,
+    REGISTERING,
+    SENDING,
+    WRONG_PASSWORDS,
+    Caller,
+    RateLimit,
+    RateLimiter,
+)
 from tabstead.configuration import RateLimits
 from tabstead.errors import LimitExceeded
 from tabstead.http import Request
@@ -108,3 +116,17 @@ class TestRoutes:
         server = await TestServer.open(tmp_path, rate_limits=RateLimits(enabled=False))
         for _ in range(LOGGING_IN.burst + 1):
             assert (await log_in(server, "wrong", "nobody")).status == 403
+
+    @pytest.mark.parametrize("prefix", ["v3", "r0"])
+    async def test_a_flood_of_messages_is_dammed_whichever_path_it_takes(self, tmp_path: Path, prefix: str) -> None:
+        server = await TestServer.open(tmp_path)
+        alice, bob = await server.register("alice"), await server.register("bob")
+        room_id = await alice.create_room(preset="public_chat")
+        await bob.join(room_id)
+        this_moment = server.clock.now
+        for _ in range(SENDING.burst):
+            server.homeserver.context.rate_limiter.take(SENDING, alice.access_token)
+            server.clock.now = this_moment
+        path = f"/{prefix}/rooms/{room_id}/send/m.room.message"
+        assert await alice.refused("PUT", f"{path}/1", {"body": "x"}) == (429, "M_LIMIT_EXCEEDED")
+        await bob.put(f"{path}/1", {"body": "x"})

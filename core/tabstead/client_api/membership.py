@@ -1,6 +1,7 @@
 """Room membership. Client-Server API, § Room membership."""
 
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.rate_limits import JOINING
 from tabstead.client_api.rooms import get_known_room, get_own_room
 from tabstead.client_api.routes import Routes
 from tabstead.errors import Forbidden
@@ -14,19 +15,19 @@ from tabstead.storage.rooms import Room
 routes = Routes()
 
 
-@routes.write("POST", "/_matrix/client/v3/join/{roomIdOrAlias}")
+@routes.write("POST", "/_matrix/client/v3/join/{roomIdOrAlias}", limit=JOINING)
 def post_join(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/join/{roomIdOrAlias}. § Joining rooms."""
     return _join(call, db, _resolve(call, db))
 
 
-@routes.write("POST", "/_matrix/client/v3/rooms/{roomId}/join")
+@routes.write("POST", "/_matrix/client/v3/rooms/{roomId}/join", limit=JOINING)
 def post_room_join(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/rooms/{roomId}/join. § Joining rooms."""
     return _join(call, db, get_known_room(db, parse_room_id(call.parameter("roomId"))))
 
 
-@routes.write("POST", "/_matrix/client/v3/knock/{roomIdOrAlias}", access=Access.USER)
+@routes.write("POST", "/_matrix/client/v3/knock/{roomIdOrAlias}", access=Access.USER, limit=JOINING)
 def post_knock(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/knock/{roomIdOrAlias}. § Knocking on rooms."""
     room = _resolve(call, db)
@@ -49,7 +50,7 @@ def post_forget(call: Call, db: Db) -> Response:
     return json_response({})
 
 
-@routes.write("POST", "/_matrix/client/v3/rooms/{roomId}/invite", access=Access.USER)
+@routes.write("POST", "/_matrix/client/v3/rooms/{roomId}/invite", access=Access.USER, limit=JOINING)
 def post_invite(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/rooms/{roomId}/invite. § Joining rooms, § Third-party invites."""
     if "medium" in call.body():

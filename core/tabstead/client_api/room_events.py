@@ -1,6 +1,7 @@
 """Sending events to a room. Client-Server API, § Sending events to a room, § Redactions."""
 
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.rate_limits import SENDING
 from tabstead.client_api.rooms import get_own_room
 from tabstead.client_api.routes import Routes
 from tabstead.http import Response, json_response
@@ -12,7 +13,7 @@ from tabstead.storage.database import Db
 routes = Routes()
 
 
-@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}")
+@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}", limit=SENDING)
 def put_message_event(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}. § Sending events to a room."""
     event_type, content = call.parameter("eventType"), call.body().values_dict
@@ -21,7 +22,9 @@ def put_message_event(call: Call, db: Db) -> Response:
     return _send_once(call, db, f"send/{event_type}", draft)
 
 
-@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}", access=Access.USER)
+@routes.write(
+    "PUT", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}", access=Access.USER, limit=SENDING
+)
 def put_redaction(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}. § Redactions."""
     event_id = call.parameter("eventId")
@@ -35,6 +38,7 @@ def put_redaction(call: Call, db: Db) -> Response:
     "/_matrix/client/v3/rooms/{roomId}/state/{eventType}/",
     "/_matrix/client/v3/rooms/{roomId}/state/{eventType}",
     access=Access.USER,
+    limit=SENDING,
 )
 def put_state_event(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}. § Sending events to a room."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.rate_limits import CREATING_ROOMS
 from tabstead.client_api.routes import Routes
 from tabstead.errors import BadJson, Forbidden, InvalidParam, NotFound
 from tabstead.http import JsonObject, Response, json_response
@@ -17,7 +18,7 @@ from tabstead.storage.rooms import Room, find_room, get_room
 routes = Routes()
 
 
-@routes.write("POST", "/_matrix/client/v3/createRoom", access=Access.USER)
+@routes.write("POST", "/_matrix/client/v3/createRoom", access=Access.USER, limit=CREATING_ROOMS)
 def post_create_room(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/createRoom. § Creation."""
     creation = _parse_creation(call.body())

@@ -1,6 +1,7 @@
 """Messages from device to device. Client-Server API, § Send-to-Device messaging."""
 
 from tabstead.client_api.call import Call
+from tabstead.client_api.rate_limits import SENDING
 from tabstead.client_api.routes import Routes
 from tabstead.http import Response, json_response
 from tabstead.storage.client_transactions import ClientTransaction
@@ -10,7 +11,7 @@ from tabstead.streams.to_device import send_to_devices
 routes = Routes()
 
 
-@routes.write("PUT", "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}")
+@routes.write("PUT", "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}", limit=SENDING)
 def send_to_device(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/sendToDevice/{eventType}/{txnId}. § Send-to-Device messaging."""
     event_type = call.parameter("eventType")
