@@ -37,12 +37,12 @@ const TYPES = {
 
 /**
  * Everything is the site's own. Python is WebAssembly, and gets empty start-up files from `data:` addresses; requests for
- * the server's own name are answered by the worker.
- * @param {string} folder  of a site
+ * a server's own name are answered by its worker.
+ * @param {string[]} folders  of sites
  */
-function contentSecurityPolicy(folder) {
-  const configuration = join(folder, 'tabstead.json');
-  const { server_name: name } = existsSync(configuration) ? JSON.parse(readFileSync(configuration, 'utf8')) : {};
+function contentSecurityPolicy(folders) {
+  const configurations = folders.map((folder) => join(folder, 'tabstead.json')).filter((path) => existsSync(path));
+  const names = configurations.map((path) => JSON.parse(readFileSync(path, 'utf8')).server_name).filter(Boolean);
   return [
     "default-src 'self'",
     "script-src 'self' 'wasm-unsafe-eval'",
@@ -50,7 +50,7 @@ function contentSecurityPolicy(folder) {
     "img-src 'self' blob: data:",
     "media-src 'self' blob:",
     "font-src 'self' data:",
-    `connect-src 'self' blob: data: ${name ? `https://${name}` : ''}`,
+    ["connect-src 'self' blob: data:", ...names.map((name) => `https://${name}`)].join(' '),
     "worker-src 'self' blob:",
     "object-src 'none'",
     "base-uri 'self'",
@@ -107,7 +107,7 @@ async function answer(mounts, request, response) {
   if (!path || size === null || size === '') return void response.writeHead(404, HEADERS).end('There is nothing here.\n');
   response.writeHead(200, {
     ...HEADERS,
-    'content-security-policy': contentSecurityPolicy(mounts[prefix]),
+    'content-security-policy': contentSecurityPolicy(Object.values(mounts)),
     'content-type': TYPES[extname(path)] ?? 'application/octet-stream',
     'content-length': size,
     'cache-control': cachingOf(path),
