@@ -14,9 +14,9 @@ from tabstead.protocol.events import to_client_event
 from tabstead.rooms.aggregations import BUNDLED, select_aggregations
 from tabstead.rooms.history_visibility import HistoryVisibility
 from tabstead.storage.client_transactions import select_transaction_ids
-from tabstead.storage.current_state import find_change_by
+from tabstead.storage.current_state import select_replaced
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent, get_event, select_events
+from tabstead.storage.events import PersistedEvent, select_events
 from tabstead.storage.rooms import get_room
 from tabstead.storage.state_history import find_state_event
 
@@ -63,6 +63,7 @@ def _show(
     aggregations = select_aggregations(
         db, events, bundled, reader_id=reader.user_id, show=partial(_show, db, reader=reader, now_ms=now_ms)
     )
+    previous = _select_previous(db, events)
     shown = []
     for event in events:
         unsigned: JsonDict = {"age": max(0, now_ms - event.event.origin_server_ts)}
@@ -72,9 +73,8 @@ def _show(
             unsigned["transaction_id"] = transaction_ids[event.event_nid]
         if event.redacted_by is not None:
             unsigned["redacted_because"] = to_client_event(redactions[event.redacted_by].event)
-        previous = _find_previous(db, event)
-        if previous is not None:
-            unsigned["prev_content"] = previous.event.content
+        if event.event_nid in previous:
+            unsigned["prev_content"] = previous[event.event_nid].event.content
         if event.event_nid in aggregations:
             unsigned["m.relations"] = aggregations[event.event_nid]
         shown.append(to_client_event(event.event, with_room_id=with_room_id, unsigned=unsigned))
@@ -97,16 +97,13 @@ def _transaction_ids(db: Db, events: Sequence[PersistedEvent], reader: Reader) -
     return select_transaction_ids(db, reader.user_id, reader.device_id, own)
 
 
-def _find_previous(db: Db, event: PersistedEvent) -> PersistedEvent | None:
-    """The state event that an event replaced."""
-    if not event.event.is_state:
-        return None
-    # Cheaper than the state history, where the event became the current state when it came.
-    change = None
-    if event.stream_position is not None:
-        change = find_change_by(db, event.room_nid, event.stream_position, event.event_nid)
-    if change is not None:
-        previous_nid = change.previous_nid
-    else:
-        previous_nid = find_state_event(db, event.state_before, *event.event.state_tuple)
-    return None if previous_nid is None else get_event(db, previous_nid)
+def _select_previous(db: Db, events: Sequence[PersistedEvent]) -> dict[int, PersistedEvent]:
+    """The state events that these replaced, by the event_nid of what replaced them."""
+    state_events = [event for event in events if event.event.is_state]
+    # Cheaper than the state history, where an event became the current state when it came.
+    replaced = select_replaced(db, (event.event_nid for event in state_events))
+    for event in state_events:
+        if event.event_nid not in replaced:
+            replaced[event.event_nid] = find_state_event(db, event.state_before, *event.event.state_tuple)
+    previous = select_events(db, {event_nid for event_nid in replaced.values() if event_nid is not None})
+    return {event_nid: previous[by] for event_nid, by in replaced.items() if by is not None}

@@ -6,6 +6,7 @@ beside those: who counts as invited to a restricted room, what guests may join, 
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from tabstead.accounts.profiles import Profile, find_profile
@@ -74,6 +75,8 @@ def invite_user(
 
 def knock_on_room(db: Db, server: LocalServer, room: Room, user_id: str, *, reason: str | None = None) -> None:
     """Ask to be let in; to ask twice is to ask once. Raises Forbidden."""
+    if membership_of(db, room, user_id) == "knock":
+        return
     send_membership(db, server, room, _own_content(db, user_id, "knock", reason), sender=user_id, target=user_id)
 
 
@@ -120,7 +123,7 @@ def forget_room(db: Db, room: Room, user_id: str) -> None:
 
 
 def update_member_profiles(db: Db, server: LocalServer, user_id: str, profile: Profile) -> None:
-    """Tell the rooms that a user is joined to of a changed profile, where they may send it."""
+    """Tell the rooms that a user is joined to of a changed profile; a room that doesn't allow it keeps the old one."""
     for membership in memberships.select_memberships(db, user_id, ("join",)):
         room = get_room(db, membership.room_nid)
         member = find_current_event(db, room, "m.room.member", user_id)
@@ -131,13 +134,9 @@ def update_member_profiles(db: Db, server: LocalServer, user_id: str, profile: P
             for key, value in member.event.content.items()
             if key not in {"displayname", "avatar_url", "reason", "join_authorised_via_users_server"}
         }
-        send_event(
-            db,
-            server,
-            room,
-            user_id,
-            Draft(type="m.room.member", state_key=user_id, content={**kept, **_shown(profile)}),
-        )
+        # The rules speak before anything is written.
+        with suppress(Forbidden):
+            send_membership(db, server, room, {**kept, **_shown(profile)}, sender=user_id, target=user_id)
 
 
 def send_membership(

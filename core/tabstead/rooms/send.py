@@ -24,6 +24,7 @@ from tabstead.rooms.state import find_current_event, read_auth_state, resolve_sn
 from tabstead.storage.client_transactions import ClientTransaction, find_transaction, insert_transaction
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, get_event, select_events
+from tabstead.storage.memberships import is_joined
 from tabstead.storage.rooms import Room, find_room, get_room, insert_room, select_forward_extremities
 from tabstead.storage.state_history import EMPTY
 
@@ -72,8 +73,8 @@ def send_create_event(
 
 
 def _find_same_state(db: Db, room: Room, sender: str, draft: Draft) -> PersistedEvent | None:
-    """The current state event of this sender that says exactly what the draft says."""
-    if draft.state_key is None:
+    """The current state event of this sender, if still joined, that says exactly what the draft says."""
+    if draft.state_key is None or not is_joined(db, sender, room.room_nid):
         return None
     current = find_current_event(db, room, draft.type, draft.state_key)
     if current is None or current.event.sender != sender:

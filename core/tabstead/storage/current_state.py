@@ -82,10 +82,18 @@ def update_current(
         )
 
 
-def find_change_by(db: Db, room_nid: int, position: int, event_nid: int) -> StateChange | None:
-    """The change that an event made to the current state when it came, at its position."""
-    changes = select_changes(db, room_nid, after=position - 1, up_to=position)
-    return next((change for change in changes if change.event_nid == event_nid), None)
+def select_replaced(db: Db, event_nids: Iterable[int]) -> dict[int, int | None]:
+    """What each of these events replaced in the current state, None for nothing.
+
+    An event that didn't become the current state when it came, as the loser of a fork doesn't, is not in the answer.
+    """
+    rows = db.execute(
+        "SELECT c.event_nid, c.previous_nid FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
+        " JOIN current_state_changes c ON c.room_nid = e.room_nid AND c.stream_position = e.stream_position"
+        " AND c.tuple_nid = e.tuple_nid AND c.event_nid = e.event_nid",
+        (json.dumps(list(event_nids)),),
+    )
+    return dict(rows.fetchall())
 
 
 def select_changes(db: Db, room_nid: int, *, after: int, up_to: int) -> list[StateChange]:

@@ -189,10 +189,14 @@ def _find_room_at(db: Db, snapshot: int) -> int | None:
 
 def _chain(db: Db, snapshot: int) -> Iterator[dict[int, int]]:
     """The changes from this snapshot back to its keyframe, whose changes are its whole state."""
-    while snapshot != EMPTY:
-        snapshot, changes = db.execute(
-            "SELECT base, changes FROM state_snapshots WHERE snapshot = ?", (snapshot,)
-        ).fetchone()
+    rows = db.execute(
+        "WITH RECURSIVE chain (base, changes) AS ("
+        " SELECT base, changes FROM state_snapshots WHERE snapshot = ?"
+        " UNION ALL SELECT s.base, s.changes FROM chain c JOIN state_snapshots s ON s.snapshot = c.base)"
+        " SELECT changes FROM chain",
+        (snapshot,),
+    )
+    for (changes,) in rows:
         yield decode_entries(changes)
 
 
