@@ -176,3 +176,25 @@ class TestWhoMay:
         path = "/v1/register/m.login.registration_token/validity"
         assert await server.anonymous().get(path, token="please") == {"valid": False}
         assert await server.anonymous().refused("GET", path) == (400, "M_MISSING_PARAM")
+
+
+class TestAGuestWhoStays:
+    async def test_the_account_becomes_an_ordinary_one(self, server: TestServer) -> None:
+        guest = await server.register_guest()
+        localpart = guest.user_id[1:].partition(":")[0]
+        body = {"username": localpart, "password": "rosebud", "guest_access_token": guest.access_token}
+        session = await begin(server.anonymous(), **body)
+        made = await server.anonymous().post("/v3/register", {**body, "auth": {**DUMMY, "session": session}})
+        assert made["user_id"] == guest.user_id
+        assert (await guest.get("/v3/account/whoami"))["is_guest"] is False
+        assert (await server.log_in(localpart, "rosebud")).user_id == guest.user_id
+
+    async def test_the_name_stays_and_the_token_must_be_a_guests(self, server: TestServer) -> None:
+        guest, alice = await server.register_guest(), await server.register("alice")
+        client = server.anonymous()
+        renamed = {"username": "bob", "guest_access_token": guest.access_token, "auth": DUMMY}
+        assert await client.refused("POST", "/v3/register", renamed) == (400, "M_INVALID_USERNAME")
+        taken = {"username": "alice", "guest_access_token": alice.access_token, "auth": DUMMY}
+        assert await client.refused("POST", "/v3/register", taken) == (400, "M_INVALID_PARAM")
+        unknown = {"username": "alice", "guest_access_token": "tsa_made_up", "auth": DUMMY}
+        assert await client.refused("POST", "/v3/register", unknown) == (401, "M_UNKNOWN_TOKEN")

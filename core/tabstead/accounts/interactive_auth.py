@@ -3,7 +3,7 @@
 Every flow here has a single stage, so a session is never half completed: an attempt either confirms the operation or
 is answered with the challenge once more. A session is bound to one operation (a method, a path and, with an access
 token, a user) and remembers the parameters of the request that began it, so that a client may leave them out later;
-passwords are not among them. (§ User-interactive API in the REST API)
+passwords and tokens are not among them. (§ User-interactive API in the REST API)
 """
 
 import secrets
@@ -18,7 +18,7 @@ from tabstead.storage.interactive_auth import AuthSession, find_session, insert_
 DUMMY: Final = "m.login.dummy"
 PASSWORD: Final = "m.login.password"
 
-_SECRETS: Final = frozenset({"auth", "password", "new_password"})
+_SECRETS: Final = frozenset({"auth", "password", "new_password", "guest_access_token"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,17 @@ import secrets
 import string
 from typing import Final
 
-from tabstead.errors import InvalidUsername, UserInUse
-from tabstead.protocol.identifiers import ServerName, UserID, build_user_id, is_registrable_localpart
+from tabstead.accounts.access import authenticate
+from tabstead.errors import InvalidParam, InvalidUsername, UserInUse
+from tabstead.protocol.identifiers import (
+    ServerName,
+    UserID,
+    build_user_id,
+    is_registrable_localpart,
+    localpart_of,
+)
 from tabstead.storage.database import Db
-from tabstead.storage.users import find_user, insert_user
+from tabstead.storage.users import find_user, insert_user, update_guest
 
 _GENERATED_LETTERS: Final = 12
 
@@ -34,6 +41,24 @@ def generate_user_id(db: Db, server_name: str) -> UserID:
         user_id = build_user_id(localpart, ServerName(server_name))
         if find_user(db, user_id) is None:
             return user_id
+
+
+def check_guest(db: Db, guest_access_token: str, username: str | None, now_ms: int) -> UserID:
+    """The user ID of a guest who wants to stay under the same name. Raises UnknownToken, InvalidParam, InvalidUsername.
+
+    § Guest Access: "They are also required to specify the username parameter to the value of the local part."
+    """
+    guest = authenticate(db, guest_access_token, now_ms)
+    if not guest.is_guest:
+        raise InvalidParam("This is not a guest's access token.")
+    if username != localpart_of(guest.user_id):
+        raise InvalidUsername("A guest stays under the same user name.")
+    return UserID(guest.user_id)
+
+
+def upgrade_guest(db: Db, user_id: UserID, password_hash: str | None) -> None:
+    """Make an ordinary account of a guest's, whose devices stay as they are."""
+    update_guest(db, user_id, password_hash)
 
 
 def create_user(

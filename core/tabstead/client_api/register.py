@@ -1,10 +1,15 @@
 """New accounts. Client-Server API, § Account registration."""
 
-from tabstead.accounts.access import Grant
 from tabstead.accounts.devices import NewDevice, log_in
 from tabstead.accounts.interactive_auth import DUMMY, Attempt, Challenge, confirm
 from tabstead.accounts.passwords import hash_password
-from tabstead.accounts.registration import check_username, create_user, generate_user_id
+from tabstead.accounts.registration import (
+    check_guest,
+    check_username,
+    create_user,
+    generate_user_id,
+    upgrade_guest,
+)
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.interactive_auth import challenge_response, parse_attempt
 from tabstead.client_api.login import grant_response, parse_new_device
@@ -69,15 +74,26 @@ def _create_guest(call: Call, db: Db) -> Response:
 
 def _register_user(call: Call, db: Db, password_hash: str | None) -> Response:
     answer = confirm(db, _parse_registration(call, password_hash), DUMMY, call.now_ms)
-    made_before = answer.session.outcome
-    # "Homeservers MUST perform the relevant checks before performing User-Interactive Authentication."
-    user_id = _choose_user_id(call, db, answer.session) if made_before is None else UserID(made_before)
+    session, guest_token = answer.session, call.body().find_string("guest_access_token")
+    if session.outcome is not None:
+        user_id = UserID(session.outcome)
+    else:
+        # "Homeservers MUST perform the relevant checks before performing User-Interactive Authentication."
+        user_id = _choose_user_id(call, db, session, guest_token)
     if isinstance(answer, Challenge):
         return challenge_response(answer)
-    if made_before is None:
-        create_user(db, user_id, answer.session.body.get("password_hash"), now_ms=call.now_ms)
-        update_outcome(db, answer.session.session_id, user_id)
-    return _log_in(call, db, user_id, JsonObject(answer.session.body))
+    if session.outcome is None:
+        _make_account(call, db, user_id, session, is_guest_already=guest_token is not None)
+    return _log_in(call, db, user_id, JsonObject(session.body))
+
+
+def _make_account(call: Call, db: Db, user_id: UserID, session: AuthSession, *, is_guest_already: bool) -> None:
+    password_hash = session.body.get("password_hash")
+    if is_guest_already:
+        upgrade_guest(db, user_id, password_hash)
+    else:
+        create_user(db, user_id, password_hash, now_ms=call.now_ms)
+    update_outcome(db, session.session_id, user_id)
 
 
 def _parse_registration(call: Call, password_hash: str | None) -> Attempt:
@@ -87,8 +103,10 @@ def _parse_registration(call: Call, password_hash: str | None) -> Attempt:
     return attempt.with_body({**body, "password_hash": password_hash} if password_hash is not None else body)
 
 
-def _choose_user_id(call: Call, db: Db, session: AuthSession) -> UserID:
+def _choose_user_id(call: Call, db: Db, session: AuthSession, guest_token: str | None) -> UserID:
     username = JsonObject(session.body).find_string("username")
+    if guest_token is not None:
+        return check_guest(db, guest_token, username, call.now_ms)
     if username is None:
         return generate_user_id(db, call.context.local_server.name)
     return check_username(db, username, call.context.local_server.name)
@@ -97,5 +115,4 @@ def _choose_user_id(call: Call, db: Db, session: AuthSession) -> UserID:
 def _log_in(call: Call, db: Db, user_id: UserID, body: JsonObject) -> Response:
     if body.boolean("inhibit_login", False):
         return json_response({"user_id": user_id, "home_server": call.context.local_server.name})
-    grant: Grant = log_in(db, user_id, parse_new_device(call, body), call.now_ms)
-    return grant_response(call, grant)
+    return grant_response(call, log_in(db, user_id, parse_new_device(call, body), call.now_ms))

@@ -44,6 +44,11 @@ def update_password_hash(db: Db, user_id: str, password_hash: str) -> None:
     db.execute("UPDATE users SET password_hash = ? WHERE user_id = ?", (password_hash, user_id))
 
 
+def update_guest(db: Db, user_id: str, password_hash: str | None) -> None:
+    """Make a guest's account an ordinary one."""
+    db.execute("UPDATE users SET is_guest = 0, password_hash = ? WHERE user_id = ?", (password_hash, user_id))
+
+
 def update_deactivated(db: Db, user_id: str, *, is_erased: bool) -> None:
     """Close the account for good."""
     db.execute(
