@@ -26,6 +26,7 @@ const FENCES_KEPT = 256;
 
 /** @typedef {{ generation: number, size: number, sequence: number }} Base */
 /** @typedef {[first: number, last: number]} BlockRange */
+/** @typedef {{ records: Array<[number, Uint8Array]>, hot: number[] }} Contents the records that aren't folded yet */
 
 /** Another opener owns the page file now, or it is gone: nothing can be read or written here any more. */
 export class PageFileLost extends Error {
@@ -88,10 +89,26 @@ export class BlockStore {
   /**
    * Take the page file over from whoever had it, and read what isn't folded yet.
    *
-   * @returns {Promise<{ records: Array<[number, Uint8Array]>, hot: number[] }>}
+   * When there isn't even room for the fence, the file can still be read, and will be written when there is room again;
+   * if an older opener writes before that, the first thing written here collides.
+   *
+   * @returns {Promise<Contents>}
    */
   async claim() {
-    const transaction = this.#write(STORES);
+    try {
+      return await this.#readContents(this.#write(STORES), true);
+    } catch (cause) {
+      if (asError(cause).name !== 'QuotaExceededError') throw cause;
+      return this.#readContents(this.#database.transaction(STORES, 'readonly'), false);
+    }
+  }
+
+  /**
+   * @param {IDBTransaction} transaction
+   * @param {boolean} withFence whether to claim the next log number in the same transaction
+   * @returns {Promise<Contents>}
+   */
+  async #readContents(transaction, withFence) {
     const log = transaction.objectStore('log');
     const meta = transaction.objectStore('meta');
     const completion = completionOf(transaction);
@@ -107,10 +124,12 @@ export class BlockStore {
     const [last, size] = unfolded.length
       ? [unfolded[unfolded.length - 1][0], readHeader(unfolded[unfolded.length - 1][1]).size]
       : [this.base.sequence, this.base.size];
-    this.sequence = last + 1;
+    this.sequence = last;
     this.#fences = numbered.filter(([, record]) => readHeader(record).kind === RecordKind.FENCE).map(([number]) => number);
-    this.#fences.push(this.sequence);
-    log.add(encodeMark(size, RecordKind.FENCE), this.sequence);
+    if (withFence) {
+      this.#fences.push(++this.sequence);
+      log.add(encodeMark(size, RecordKind.FENCE), this.sequence);
+    }
     await completion;
     return { records: unfolded, hot: [...(hot ?? [])] };
   }

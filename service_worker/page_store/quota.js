@@ -4,7 +4,8 @@
  * when the quota is nearly used up.
  *
  * `navigator.storage.estimate()` is slow and lags behind, so it is asked only when, by the last answer and what was
- * written since, there might be too little room.
+ * written since, there might be too little room. Chromium always says that there are 10 GiB left; what it refuses after
+ * all is refused whole, and taken back in memory.
  */
 
 /** Room left for the fold: a full log, written once more as blocks, and what IndexedDB itself needs meanwhile. */

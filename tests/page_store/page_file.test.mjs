@@ -214,6 +214,37 @@ test('growth that the quota will not bear is refused before it is written, and c
   await file.close();
 });
 
+test('a file can be read when there is no room even to open it, and written when there is again', async () => {
+  const name = newName();
+  await (await fileOf(name, 40)).close();
+  injectAccidents(() => 'late-quota');
+  const file = await PageFile.open(name);
+  assert.deepEqual(await read(file, 30), pageOf(30));
+  write(file, 30, pageOf(1));
+  await assert.rejects(file.commit(), { name: 'QuotaExceededError' });
+  injectAccidents(() => null);
+  await file.reopen();
+  write(file, 30, pageOf(2));
+  await file.commit();
+  await file.close();
+  const again = await PageFile.open(name);
+  assert.deepEqual(await read(again, 30), pageOf(2));
+  await again.close();
+});
+
+test('of two that have the file open without a fence, one alone can write', async () => {
+  const name = newName();
+  const elder = await fileOf(name, 8);
+  injectAccidents(() => 'late-quota');
+  const heir = await PageFile.open(name);
+  injectAccidents(() => null);
+  write(elder, 1, pageOf(1));
+  await elder.commit();
+  write(heir, 1, pageOf(2));
+  await assert.rejects(heir.commit(), { name: 'PageFileLost' });
+  await elder.close();
+});
+
 test('a failed commit rejects with an Error and takes memory back to what is durable', async () => {
   const file = await fileOf(newName(), 8);
   injectAccidents(() => 'late-quota');

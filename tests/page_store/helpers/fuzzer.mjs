@@ -44,6 +44,7 @@ export class Fuzzer {
     this.accidentsPerWrite = 0;
     injectAccidents(() => {
       if (!this.random.happens(this.accidentsPerWrite)) return null;
+      if (this.accidentsPerWrite === 1) return 'late-quota';
       return this.random.one(/** @type {const} */ (['throw', 'quota', 'abort', 'late', 'late']));
     });
   }
@@ -65,6 +66,8 @@ export class Fuzzer {
   async #live(name, previous) {
     const { random } = this;
     liveFor(Infinity);
+    const isFull = !this.#zombies.length && random.happens(0.1); // no room even for the fence
+    this.accidentsPerWrite = isFull ? 1 : 0;
     const file = await PageFile.open(name, {
       cacheBytes: random.one([1 << 16, 200_000, 1 << 22]),
       logBytes: random.one([20_000, 100_000, 1 << 22]),
@@ -73,6 +76,7 @@ export class Fuzzer {
       batchBlocks: random.one([1, 3, 64]),
       estimate: async () => ({ quota: 1 << 30, usage: random.happens(0.05) ? (1 << 30) - 1000 : 0 }),
     });
+    this.accidentsPerWrite = 0;
     this.counts.lives++;
     const life = new Life(this, file, await this.#recognise(file, previous.possibleStates()));
     this.accidentsPerWrite = random.one([0, 0.004, 0.02, 0.1]);
