@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from tabstead.configuration import Configuration, Registration
+from tabstead.configuration import Configuration, RateLimits, Registration
 from tabstead.homeserver import Homeserver
 from tabstead.http import Request
 from tabstead.storage.database import Database, Db
@@ -67,8 +67,8 @@ class TestServer:
 
     @classmethod
     async def open(cls, folder: Path, server_name: str = "tab.test", **configuration: Any) -> "TestServer":
-        """Start a server whose database lies in the folder; guests may register."""
-        options = {"registration": Registration(guests=True), **configuration}
+        """Start a server whose database lies in the folder; guests may register, and nothing is rate limited."""
+        options = {"registration": Registration(guests=True), "rate_limits": RateLimits(enabled=False)} | configuration
         settled = Configuration(server_name=server_name, base_url=f"https://{server_name}", **options)
         server = cls(folder / f"{server_name}.sqlite", settled, Clock())
         await server.start()

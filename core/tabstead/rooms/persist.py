@@ -24,7 +24,7 @@ from tabstead.storage.events import (
     get_event,
     insert_event,
     select_events,
-    select_events_by_id,
+    select_standings,
 )
 from tabstead.storage.memberships import delete_membership, update_membership
 from tabstead.storage.positions import next_position
@@ -100,11 +100,10 @@ def _accepted_behind(db: Db, prev_events: Collection[str]) -> set[int]:
     seen = set(prev_events)
     unvisited: Sequence[str] = [*prev_events]
     while unvisited:
-        found = select_events_by_id(db, unvisited).values()
-        accepted |= {event.event_nid for event in found if event.standing is Standing.ACCEPTED}
-        behind = (
-            prev for event in found if event.standing is not Standing.ACCEPTED for prev in event.event.prev_events
-        )
+        standings = select_standings(db, unvisited)
+        accepted |= {nid for nid, (_, standing) in standings.items() if standing is Standing.ACCEPTED}
+        others = select_events(db, (nid for nid in standings if nid not in accepted)).values()
+        behind = (prev for event in others for prev in event.event.prev_events)
         unvisited = [event_id for event_id in dict.fromkeys(behind) if event_id not in seen]
         seen |= set(unvisited)
     return accepted

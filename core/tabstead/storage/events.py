@@ -166,6 +166,15 @@ def select_event_nids(db: Db, event_ids: Iterable[str]) -> dict[EventID, int]:
     return dict(rows.fetchall())
 
 
+def select_standings(db: Db, event_ids: Iterable[str]) -> dict[int, tuple[EventID, Standing]]:
+    """Id and standing of those of the events that are known here, by numeric id."""
+    rows = db.execute(
+        "SELECT e.event_nid, e.event_id, e.standing FROM json_each(?) j CROSS JOIN events e ON e.event_id = j.value",
+        (json.dumps(list(event_ids)),),
+    )
+    return {event_nid: (event_id, Standing(standing)) for event_nid, event_id, standing in rows}
+
+
 def find_event_at(db: Db, room_nid: int, position: int) -> PersistedEvent | None:
     """The event at exactly this position of the room."""
     row = db.execute(

@@ -46,7 +46,11 @@ def find_state_event(db: Db, snapshot: int, event_type: str, state_key: str) -> 
 
 def find_state_events(db: Db, snapshot: int, state_tuples: Iterable[StateTuple]) -> StateMap:
     """Those of the state events that the snapshot has."""
-    found = {state_tuple: find_state_event(db, snapshot, *state_tuple) for state_tuple in state_tuples}
+    room_nid = _find_room_at(db, snapshot)
+    if room_nid is not None:
+        found = {state_tuple: current_state.find_current(db, room_nid, *state_tuple) for state_tuple in state_tuples}
+    else:
+        found = {state_tuple: find_state_event(db, snapshot, *state_tuple) for state_tuple in state_tuples}
     return {state_tuple: event_nid for state_tuple, event_nid in found.items() if event_nid is not None}
 
 
