@@ -7,6 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import {
   ClientEvent,
@@ -35,15 +36,18 @@ let alice;
 let bob;
 /** @type {string} */
 let roomId;
+/** @type {import('matrix-js-sdk').MatrixClient[]} */
+const clients = [];
 
 before(async () => {
+  Object.assign(console, { debug() {}, info() {}, log() {} }); // parts of the SDK don't ask for the client's logger
+  leaveTimersBehind();
   folder = await createServerFolder();
   server = await startNativeServer(folder);
 });
 
 after(async () => {
-  alice?.stopClient();
-  bob?.stopClient();
+  for (const client of clients) client.stopClient();
   await server?.kill();
   await deleteServerFolder(folder);
 });
@@ -51,8 +55,10 @@ after(async () => {
 test('two people register, and their clients set up their encryption', async () => {
   [alice, bob] = [await signUp('alice'), await signUp('bob')];
   assert.equal(alice.getUserId(), '@alice:localhost');
-  const devices = await alice.getCrypto().getUserDeviceInfo(['@bob:localhost'], true);
-  assert.ok(devices.get('@bob:localhost')?.has(bob.getDeviceId()), 'Alice can look up the device of Bob');
+  await until(async () => {
+    const devices = await alice.getCrypto()?.getUserDeviceInfo(['@bob:localhost'], true);
+    return devices?.get('@bob:localhost')?.has(bob.getDeviceId() ?? '') ?? false;
+  }, 'Alice can look up the device of Bob');
 });
 
 test('Alice invites Bob into an encrypted room, and he joins', async () => {
@@ -88,7 +94,7 @@ test('a new message is unread for Bob until he reads it, and Alice sees that he 
   const { event_id: eventId } = await alice.sendTextMessage(roomId, 'Really?');
   await until(() => textOf(bob, eventId) === 'Really?', 'Bob gets the message');
   await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 1, 'one is unread');
-  await bob.sendReceipt(room(bob).findEventById(eventId), ReceiptType.Read, {});
+  await bob.sendReceipt(eventOf(bob, eventId), ReceiptType.Read, {});
   await until(() => room(alice).hasUserReadEvent('@bob:localhost', eventId), 'Alice sees the receipt');
   await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 0, 'none is unread');
 });
@@ -109,7 +115,7 @@ test('a file that Bob uploads is the file that Alice downloads', async () => {
   const message = await bob.sendMessage(roomId, { msgtype: MsgType.File, body: 'leaf', url: uri });
   await until(() => contentOf(alice, message.event_id)?.url === uri, 'Alice sees the message');
 
-  const url = alice.mxcUrlToHttp(uri, undefined, undefined, undefined, false, true, true);
+  const url = alice.mxcUrlToHttp(uri, undefined, undefined, undefined, false, true, true) ?? '';
   const answer = await fetch(url, { headers: { authorization: `Bearer ${alice.getAccessToken()}` } });
   assert.equal(answer.status, 200);
   assert.deepEqual(new Uint8Array(await answer.arrayBuffer()), bytes);
@@ -133,36 +139,44 @@ test('after a restart both go on where they were', async () => {
   alice.stopClient();
   bob.stopClient();
   server = await startNativeServer(folder);
-  const again = createClient({
-    baseUrl: server.baseUrl,
-    accessToken: alice.getAccessToken() ?? undefined,
-    logger: silence,
-  });
+  const again = connect({ accessToken: alice.getAccessToken() ?? undefined });
   assert.equal((await again.whoami()).user_id, '@alice:localhost');
   assert.deepEqual((await again.getJoinedRooms()).joined_rooms, [roomId]);
 });
+
+/**
+ * A client of the server's; it is stopped in the end.
+ * @param {Partial<import('matrix-js-sdk').ICreateClientOpts>} [options]
+ */
+function connect(options) {
+  const client = createClient({ baseUrl: server.baseUrl, logger: silence, ...options });
+  clients.push(client);
+  return client;
+}
 
 /**
  * Register, log in, set the encryption up and begin to sync.
  * @param {string} username
  */
 async function signUp(username) {
-  const account = await createClient({ baseUrl: server.baseUrl, logger: silence }).registerRequest({
-    username,
-    password: `secret of ${username}`,
-    auth: { type: 'm.login.dummy' },
-  });
-  const client = createClient({
-    baseUrl: server.baseUrl,
+  const password = `secret of ${username}`;
+  const account = await connect().registerRequest({ username, password, auth: { type: 'm.login.dummy' } });
+  const client = connect({
     userId: account.user_id,
     deviceId: account.device_id,
     accessToken: account.access_token,
-    logger: silence,
   });
   await client.initRustCrypto({ useIndexedDB: false });
   await client.startClient({ initialSyncLimit: 20 });
   await new Promise((resolve) => client.once(ClientEvent.Sync, resolve));
   return client;
+}
+
+/** The SDK doesn't clear all its timers, and Node would wait for them. */
+function leaveTimersBehind() {
+  const schedule = globalThis.setTimeout;
+  const scheduleOnce = (/** @type {[any, any]} */ ...parameters) => schedule(...parameters).unref();
+  globalThis.setTimeout = /** @type {typeof setTimeout} */ (scheduleOnce);
 }
 
 /** @param {import('matrix-js-sdk').MatrixClient} client */
@@ -185,17 +199,27 @@ function contentOf(client, eventId) {
  * @param {import('matrix-js-sdk').MatrixClient} client
  * @param {string} eventId
  */
+function eventOf(client, eventId) {
+  const event = room(client).findEventById(eventId);
+  assert.ok(event);
+  return event;
+}
+
+/**
+ * @param {import('matrix-js-sdk').MatrixClient} client
+ * @param {string} eventId
+ */
 const textOf = (client, eventId) => contentOf(client, eventId)?.body;
 
 /**
  * Wait until something holds. The patience is no expectation: it turns a hanging test into a failing one.
- * @param {() => boolean} holds
+ * @param {() => boolean | Promise<boolean>} holds
  * @param {string} what
  */
 async function until(holds, what) {
   const deadline = Date.now() + PATIENCE_MS;
-  while (!holds()) {
+  while (!(await holds())) {
     if (Date.now() > deadline) assert.fail(`${what}: it never happened`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(20);
   }
 }
