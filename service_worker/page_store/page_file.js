@@ -25,6 +25,7 @@ import { asError } from './indexed_db.js';
 import { encodeCommit } from './log_record.js';
 import { Quota, browserEstimate, quotaExceeded } from './quota.js';
 import { ReadAhead, toRanges } from './read_ahead.js';
+import { expectSuccessorOf } from './sqlite_header.js';
 import { UnfoldedLog } from './unfolded_log.js';
 
 /**
@@ -516,13 +517,15 @@ export class PageFile {
 
   /**
    * Replace the file by an SQLite database of ours, at once and durably. Killed on the way, it leaves the old file.
-   * Afterwards this page file is lost: open it again, with everything that was built on it.
+   * Afterwards this page file is lost: open it again, with everything that was built on it. Rejects with an
+   * UnusableImage, and goes on, when the source isn't a whole database or, unless told otherwise, has a newer schema
+   * than the file.
    *
    * @param {import('./image.js').ImageSource} source
    * @param {import('./sqlite_header.js').Expected} [expected]
    */
   importImage(source, expected = {}) {
-    return importImage(this, source, expected);
+    return importImage(this, source, { ...expectSuccessorOf(this.cache.peek(0)), ...expected });
   }
 
   /** Sizes in bytes and counters since it was opened. */

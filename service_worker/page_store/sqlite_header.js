@@ -5,6 +5,13 @@ import { PAGE_SIZE } from './geometry.js';
 
 const MAGIC = 'SQLite format 3\0';
 
+/** Offsets of big-endian numbers. */
+const PAGE_SIZE_AT = 16;
+const FILE_FORMAT_AT = 18;
+const PAGE_COUNT_AT = 28;
+const USER_VERSION_AT = 60;
+const APPLICATION_ID_AT = 68;
+
 /**
  * @typedef {object} Expected what an imported database must be
  * @property {number} [applicationId] PRAGMA application_id
@@ -28,18 +35,16 @@ export class UnusableImage extends Error {
  * @returns {number} the size of the file in bytes, as the header states it
  */
 export function checkHeader(header, expected) {
-  if (header.length < 100 || String.fromCharCode(...header.subarray(0, MAGIC.length)) !== MAGIC) {
-    throw new UnusableImage('The file is not an SQLite database.');
-  }
-  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-  if (view.getUint16(16) !== PAGE_SIZE) throw new UnusableImage(`The database's pages are not ${PAGE_SIZE} bytes long.`);
-  if (expected.applicationId !== undefined && view.getUint32(68) !== expected.applicationId) {
+  if (!isHeader(header)) throw new UnusableImage('The file is not an SQLite database.');
+  const view = viewOf(header);
+  if (view.getUint16(PAGE_SIZE_AT) !== PAGE_SIZE) throw new UnusableImage(`The database's pages are not ${PAGE_SIZE} bytes long.`);
+  if (expected.applicationId !== undefined && view.getUint32(APPLICATION_ID_AT) !== expected.applicationId) {
     throw new UnusableImage('The file is a database of another application.');
   }
-  if (expected.newestSchema !== undefined && view.getUint32(60) > expected.newestSchema) {
+  if (expected.newestSchema !== undefined && view.getUint32(USER_VERSION_AT) > expected.newestSchema) {
     throw new UnusableImage('The database was written by a newer version.');
   }
-  return view.getUint32(28) * PAGE_SIZE;
+  return view.getUint32(PAGE_COUNT_AT) * PAGE_SIZE;
 }
 
 /**
@@ -48,5 +53,21 @@ export function checkHeader(header, expected) {
  * @param {Uint8Array} header changed in place
  */
 export function leaveWriteAheadLog(header) {
-  header[18] = header[19] = 1;
+  viewOf(header).setUint16(FILE_FORMAT_AT, 0x0101);
 }
+
+/**
+ * What a database must be to take the place of this one, which its server has brought up to date.
+ *
+ * @param {Uint8Array | null} header
+ * @returns {Expected}
+ */
+export function expectSuccessorOf(header) {
+  return header && isHeader(header) ? { newestSchema: viewOf(header).getUint32(USER_VERSION_AT) } : {};
+}
+
+/** @param {Uint8Array} bytes */
+const isHeader = (bytes) => bytes.length >= 100 && String.fromCharCode(...bytes.subarray(0, MAGIC.length)) === MAGIC;
+
+/** @param {Uint8Array} bytes */
+const viewOf = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -59,6 +59,12 @@ function headerPage(pages, schema = 1) {
   return page;
 }
 
+function foreignPage() {
+  const page = headerPage(1);
+  page[68] = 0;
+  return page;
+}
+
 /** @param {PageFile} file */
 async function exportOf(file) {
   const chunks = [];
@@ -293,7 +299,7 @@ test('an import replaces the file and ends its old opening', async () => {
   const name = newName();
   const file = await fileOf(name, 40);
   const image = Buffer.concat([headerPage(3), pageOf(1), pageOf(2)]);
-  await file.importImage(new Blob([image]), { applicationId: 0x54616273, newestSchema: 1 });
+  await file.importImage(new Blob([image]), { applicationId: 0x54616273 });
   assert.equal(file.read(pageOf(0), 0, PAGE, 0), -1);
   await assert.rejects(file.commit(), { name: 'PageFileLost' });
   const replaced = await PageFile.open(name);
@@ -309,12 +315,15 @@ for (const [what, image] of /** @type {[string, Buffer][]} */ ([
   ['is no database', Buffer.alloc(PAGE)],
   ['is empty', Buffer.alloc(0)],
   ['is cut short', Buffer.concat([headerPage(3), pageOf(1)])],
+  ['belongs to another application', Buffer.from(foreignPage())],
   ['is of a newer version', headerPage(1, 2)],
 ])) {
   test(`an import that ${what} is refused and the file goes on`, async () => {
     const name = newName();
     const file = await fileOf(name, 8);
-    await assert.rejects(file.importImage(image, { newestSchema: 1 }), { name: 'UnusableImage' });
+    write(file, 0, headerPage(8, 1));
+    await file.commit();
+    await assert.rejects(file.importImage(image, { applicationId: 0x54616273 }), { name: 'UnusableImage' });
     write(file, 1, pageOf(42));
     await file.commit();
     assert.deepEqual(await read(file, 1), pageOf(42));

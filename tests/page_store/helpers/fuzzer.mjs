@@ -397,6 +397,7 @@ class Life {
     view.setUint16(16, PAGE);
     view.setUint16(18, 0x0101);
     view.setUint32(28, count);
+    view.setUint32(60, 0);
     return state;
   }
 
