@@ -2,6 +2,9 @@
 
 The limit counts what passes the filter. `limited` says that there is more between what the client knows and the first
 event; `prev_batch` is where to go on from, backwards.
+
+Where the user may not see everything, a timeline reaches back to the last state change that they may not see: a client
+that applied what came before it on top of the state would undo it.
 """
 
 from dataclasses import dataclass
@@ -55,13 +58,17 @@ def _select_watched(db: Db, view: SyncView, change: RoomChange, wanted: int) -> 
 
 
 def _select_visible(db: Db, view: SyncView, change: RoomChange, wanted: int) -> tuple[list[PersistedEvent], bool]:
-    """The newest visible events, up to the number wanted; True if it was given up to search for more."""
+    """The newest visible events, up to the number wanted; True if the search ended before it came to all of them."""
     visibility = HistoryVisibility(db, change.room, view.user_id)
     found: list[PersistedEvent] = []
     up_to = change.up_to
     for _ in range(_MAX_BATCHES):
         batch = _select(db, view, change, view.filter.timeline, up_to=up_to, limit=_BATCH)
-        found += [event for event in batch if event.event_nid == change.member_nid or visibility.may_see(event)]
+        for event in batch:
+            if event.event_nid == change.member_nid or visibility.may_see(event):
+                found.append(event)
+            elif found and event.event.is_state and not view.use_state_after:
+                return found[:wanted], True
         if len(found) >= wanted or len(batch) < _BATCH:
             return found[:wanted], False
         up_to = batch[-1].position - 1
