@@ -86,7 +86,7 @@ async def log_in(server: TestServer, password: str, user: str = "alice") -> Answ
 
 class TestRoutes:
     async def test_an_address_registers_only_so_many(self, tmp_path: Path) -> None:
-        server = await TestServer.open(tmp_path)
+        server = await TestServer.open(tmp_path, rate_limits=RateLimits())
         for _ in range(REGISTERING.burst):
             assert (await register_from(server, "192.0.2.1")).status == 200
         refused = await register_from(server, "192.0.2.1")
@@ -98,7 +98,7 @@ class TestRoutes:
         assert (await register_from(server, "192.0.2.1")).status == 200
 
     async def test_wrong_passwords_are_counted_for_the_user_in_any_spelling(self, tmp_path: Path) -> None:
-        server = await TestServer.open(tmp_path)
+        server = await TestServer.open(tmp_path, rate_limits=RateLimits())
         await server.register("alice", "rosebud")
         for spelling in ["alice", "ALICE"] * (WRONG_PASSWORDS.burst // 2):
             assert (await log_in(server, "wrong", spelling)).status == 403
@@ -107,7 +107,7 @@ class TestRoutes:
         assert (await log_in(server, "rosebud")).status == 200
 
     async def test_right_passwords_are_not(self, tmp_path: Path) -> None:
-        server = await TestServer.open(tmp_path)
+        server = await TestServer.open(tmp_path, rate_limits=RateLimits())
         await server.register("alice", "rosebud")
         for _ in range(WRONG_PASSWORDS.burst + 1):
             assert (await log_in(server, "rosebud")).status == 200
@@ -119,7 +119,7 @@ class TestRoutes:
 
     @pytest.mark.parametrize("prefix", ["v3", "r0"])
     async def test_a_flood_of_messages_is_dammed_whichever_path_it_takes(self, tmp_path: Path, prefix: str) -> None:
-        server = await TestServer.open(tmp_path)
+        server = await TestServer.open(tmp_path, rate_limits=RateLimits())
         alice, bob = await server.register("alice"), await server.register("bob")
         room_id = await alice.create_room(preset="public_chat")
         await bob.join(room_id)
