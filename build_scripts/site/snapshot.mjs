@@ -6,24 +6,53 @@
  * numbers of these pages, and the pages of 4,096 bytes; all numbers are 32-bit little-endian.
  * @module
  */
+import nodeCrypto from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import { ZIP_PATHS } from './python_files.mjs';
 import { ROOT, startPyodide } from './pyodide_in_node.mjs';
 
 const PAGE = 4096;
+
+/** The time in every snapshot. */
+const BUILT_AT = Date.UTC(2026, 0, 1);
 
 /**
  * @param {import('./python_files.mjs').Zips} zips
  * @returns {Promise<Uint8Array>} the sparse file
  */
 export async function buildSnapshot(zips) {
+  const melt = freezeSurroundings();
+  try {
+    return packSparse(await takeSnapshot(zips));
+  } finally {
+    melt();
+  }
+}
+
+/**
+ * Stop the clocks and take away chance, so that equal sources make equal snapshots: they are in the memory as times of
+ * files and as the allocator's cookies. Returns how to end that.
+ */
+function freezeSurroundings() {
+  const clock = mock.method(Date, 'now', () => BUILT_AT);
+  const stopwatch = mock.method(performance, 'now', () => 0);
+  const fill = (/** @type {Uint8Array} */ target) => target.fill(7);
+  const chance = mock.method(crypto, 'getRandomValues', fill);
+  const chanceInNode = mock.method(nodeCrypto, 'randomFillSync', fill);
+  return () => [clock, stopwatch, chance, chanceInNode].forEach(({ mock: replaced }) => replaced.restore());
+}
+
+/** @param {import('./python_files.mjs').Zips} zips */
+async function takeSnapshot(zips) {
   const folder = mkdtempSync(join(tmpdir(), 'tabstead-'));
   const library = join(folder, 'python.zip');
   writeFileSync(library, zips.standardLibrary);
   const pyodide = await startPyodide({
     _makeSnapshot: true,
+    _sysExecutable: '/usr/bin/python3',
     env: { HOME: '/home/pyodide', PYTHONHASHSEED: '0' },
     stdLibURL: library,
     fsInit: async (FS) => {
@@ -35,7 +64,7 @@ export async function buildSnapshot(zips) {
   pyodide.runPython(readFileSync(`${ROOT}build_scripts/site/snapshot.py`, 'utf8'));
   pyodide.runPython(`load(${JSON.stringify([ZIP_PATHS.core, ZIP_PATHS.packages])}, ["tabstead_edge.side_modules", "tabstead_edge.bridge"])`);
   pyodide.runPython('del load; gc.collect()');
-  return packSparse(pyodide.makeMemorySnapshot());
+  return pyodide.makeMemorySnapshot();
 }
 
 /** @param {Uint8Array} memory */

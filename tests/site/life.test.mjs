@@ -68,6 +68,16 @@ for (const name of BROWSERS) {
       assert.equal(body.user_id, alice.userId);
     });
 
+    test('draws other random numbers in every life', async () => {
+      const code = 'import os, random, secrets\nimport nacl.utils\n(os.urandom(8), random.random(), secrets.token_hex(8), nacl.utils.random(8))';
+      const first = await askWorker(page, { type: 'python', code });
+      await askWorker(page, { type: 'reset' });
+      const second = await askWorker(page, { type: 'python', code });
+      const [numbers, others] = [first, second].map((tuple) => tuple.slice(1, -1).split(', '));
+      assert.equal(numbers.length, 4);
+      numbers.forEach((/** @type {string} */ number, /** @type {number} */ index) => assert.notEqual(number, others[index]));
+    });
+
     test('goes out as a file and comes in again', async () => {
       const bob = await register(page, 'bob');
       await page.evaluate(async () => Object.assign(window, { copy: await Reflect.get(window, 'askWorker')({ type: 'export' }) }));
