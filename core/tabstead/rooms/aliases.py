@@ -84,6 +84,6 @@ def _drop_from_canonical(db: Db, server: LocalServer, room: Room, alias: StoredA
     content = dict(current.event.content)
     if content.get("alias") == alias.room_alias:
         del content["alias"]
-    if alternatives := content.get("alt_aliases"):
+    if isinstance(alternatives := content.get("alt_aliases"), list):
         content["alt_aliases"] = [name for name in alternatives if name != alias.room_alias]
     send_event(db, server, room, user_id, Draft(type=CANONICAL_ALIAS, state_key="", content=content))

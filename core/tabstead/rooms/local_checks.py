@@ -24,12 +24,10 @@ def check_draft(db: Db, server: LocalServer, room: Room, sender: str, draft: Dra
 
 
 def listed_aliases(content: Mapping[str, Any]) -> list[Any]:
-    """The aliases in an `m.room.canonical_alias`: the canonical one, then the alternatives. Raises InvalidParam."""
-    alternatives = content.get("alt_aliases") or []
-    if not isinstance(alternatives, list):
-        raise InvalidParam("'alt_aliases' must be an array.")
-    canonical = content.get("alias") or None
-    return alternatives if canonical is None else [canonical, *alternatives]
+    """What an `m.room.canonical_alias` lists: the canonical alias, then the alternatives, whatever they are."""
+    canonical, alternatives = content.get("alias") or None, content.get("alt_aliases")
+    listed = alternatives if isinstance(alternatives, list) else []
+    return listed if canonical is None else [canonical, *listed]
 
 
 def _check_redaction(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
@@ -43,6 +41,8 @@ def _check_canonical_alias(db: Db, server: LocalServer, room: Room, sender: str,
     """
     if draft.state_key != "":
         return
+    if not isinstance(draft.content.get("alt_aliases", []), list):
+        raise InvalidParam("'alt_aliases' must be an array.")
     current = find_current_event(db, room, draft.type)
     known = listed_aliases(current.event.content) if current is not None else []
     for room_alias in listed_aliases(draft.content):
