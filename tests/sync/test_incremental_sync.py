@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from helpers.homeserver import Client, Clock, Json, TestServer, quoted
 from tabstead.configuration import Configuration, RateLimits
-from tests.helpers.homeserver import Client, Clock, Json, TestServer, quoted
 
 
 @dataclass
