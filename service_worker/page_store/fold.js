@@ -36,7 +36,7 @@ async function foldSome(file, blocks) {
   await file.store.foldBlocks(
     file.durableSize,
     blocks,
-    (block) => file.durableCopyOf(block),
+    (block) => file.written.durableCopyOf(block),
     (block, base) => file.log.applyTo(block, base),
   );
   file.counters.foldedBytes += blocks.length * BLOCK_SIZE;

@@ -8,10 +8,8 @@
  * arrive while a flush is under way share the next one. In the background the log is folded into the blocks (fold.js).
  *
  * Invariants
- * - A page in memory that isn't dirty has its durable bytes: its block's base with the log's patches on it. No block
- *   beyond the file's end is in memory: the fold may delete its base.
- * - For a dirty page `dirty` (or `flying`, while it is being flushed) has the durable bytes, or null when they aren't in
- *   memory. So a failed flush is undone in memory, and the fold never writes what isn't durable.
+ * - A page in memory that wasn't written since (written_pages.js) has its durable bytes: its block's base with the log's
+ *   patches on it. No block beyond the file's end is in memory: the fold may delete its base.
  * - Writing transactions follow each other; after a failed flush nothing is written that builds on it.
  * - At any await, memory has whole transactions of SQLite's only (cache_spill=OFF, journal_mode=MEMORY).
  */
@@ -19,7 +17,7 @@
 import { BlockCache } from './block_cache.js';
 import { BlockStore } from './block_store.js';
 import { fold } from './fold.js';
-import { BLOCK_SIZE, PAGE_SIZE, PAGES_PER_BLOCK, blockOfPage, blocksIn } from './geometry.js';
+import { BLOCK_SIZE, PAGE_SIZE, blockOfPage, blocksIn } from './geometry.js';
 import { exportImage, importImage } from './image.js';
 import { asError } from './indexed_db.js';
 import { encodeCommit } from './log_record.js';
@@ -27,6 +25,7 @@ import { Quota, browserEstimate, quotaExceeded } from './quota.js';
 import { ReadAhead, toRanges } from './read_ahead.js';
 import { expectSuccessorOf } from './sqlite_header.js';
 import { UnfoldedLog } from './unfolded_log.js';
+import { WrittenPages } from './written_pages.js';
 
 /**
  * @typedef {object} Options
@@ -60,13 +59,8 @@ const NOTE_HOT_EVERY = 64;
 /** Bytes cut off the file that are worth a fold of their own. */
 const WORTH_GIVING_BACK = 1 << 20;
 
-/** @typedef {Map<number, Uint8Array | null>} DurablePages by page: its durable bytes, null when they aren't in memory */
-
 export class PageFile {
   #holds = 0;
-
-  /** Pages of the flush under way that were cut off since it began. @type {Set<number>} */
-  #cutInFlight = new Set();
 
   /** @type {Promise<unknown>} */
   #lastWriting = Promise.resolve();
@@ -106,6 +100,7 @@ export class PageFile {
     this.store = store;
     this.options = options;
     this.cache = new BlockCache(options.cacheBytes);
+    this.written = new WrittenPages(this.cache);
     this.log = new UnfoldedLog();
     this.#quota = new Quota(options.estimate);
     this.#readAhead = new ReadAhead(options.maxReadAhead);
@@ -115,12 +110,6 @@ export class PageFile {
 
     /** Bytes of the file that a crash would leave. */
     this.durableSize = 0;
-
-    /** Pages written since the last flush began. @type {DurablePages} */
-    this.dirty = new Map();
-
-    /** Pages of the flush under way. @type {DurablePages} */
-    this.flying = new Map();
 
     /** Grows when what was being read may not be what counts any more. */
     this.epoch = 0;
@@ -207,9 +196,8 @@ export class PageFile {
   write(source, start, length, position) {
     if (this.stale || position % PAGE_SIZE || length % PAGE_SIZE) return -1;
     for (let offset = 0; offset < length; offset += PAGE_SIZE) {
-      const page = (position + offset) / PAGE_SIZE;
-      if (!this.dirty.has(page)) this.dirty.set(page, this.cache.peek(page)?.slice() ?? null);
-      this.cache.write(page, source.subarray(start + offset, start + offset + PAGE_SIZE));
+      const bytes = source.subarray(start + offset, start + offset + PAGE_SIZE);
+      this.written.write((position + offset) / PAGE_SIZE, bytes);
     }
     this.size = Math.max(this.size, position + length);
     return length;
@@ -219,11 +207,8 @@ export class PageFile {
   truncate(size) {
     if (this.stale) return;
     if (size < this.size) {
-      const firstPage = Math.ceil(size / PAGE_SIZE);
       this.cutBytes += this.size - size;
-      this.cache.forgetFrom(firstPage); // what comes there later must not be compared with what was there
-      for (const page of this.dirty.keys()) if (page >= firstPage) this.dirty.delete(page);
-      for (const page of this.flying.keys()) if (page >= firstPage) this.#cutInFlight.add(page);
+      this.written.cutFrom(Math.ceil(size / PAGE_SIZE));
     }
     this.size = size;
   }
@@ -284,9 +269,7 @@ export class PageFile {
 
   evict() {
     if (this.#holds || this.cache.bytes <= this.cache.capacity) return;
-    const pinned = new Set([0]);
-    for (const pages of [this.dirty, this.flying]) for (const page of pages.keys()) pinned.add(blockOfPage(page));
-    this.counters.evictions += this.cache.evict(pinned);
+    this.counters.evictions += this.cache.evict(this.written.blocks().add(0));
   }
 
   hotBlocks() {
@@ -301,7 +284,7 @@ export class PageFile {
   }
 
   get #isDirty() {
-    return this.dirty.size > 0 || this.size !== this.#flushedSize;
+    return this.written.dirtyCount > 0 || this.size !== this.#flushedSize;
   }
 
   /** Why SQLite must close the file and, after `reopen`, open it again; null when it needn't. */
@@ -368,11 +351,9 @@ export class PageFile {
     }
     this.#flushing = this.#nextFlush;
     this.#nextFlush = null;
-    this.flying = this.dirty;
-    this.dirty = new Map();
     this.#flushedSize = this.size;
     try {
-      const records = encodeCommit(this.size, this.#changes());
+      const records = encodeCommit(this.size, this.written.takeOff());
       const first = await this.store.append(records);
       this.#noteDurable(first, records);
     } catch (cause) {
@@ -387,18 +368,9 @@ export class PageFile {
   /** Refuse what the browser would refuse sooner or later; the file may always shrink and change. */
   async #checkRoom() {
     if (this.#foldFailed && this.log.bytes > REFUSE_AT * this.options.logBytes) throw quotaExceeded();
-    const bytes = this.dirty.size * PAGE_SIZE;
+    const bytes = this.written.dirtyCount * PAGE_SIZE;
     if (this.#quota.hasRoomFor(bytes) || this.size <= this.durableSize) return;
     if (!(await this.#quota.findRoomFor(bytes))) throw quotaExceeded();
-  }
-
-  /** @returns {Iterable<import('./log_record.js').PageChange>} */
-  *#changes() {
-    for (const [page, before] of this.flying) {
-      const after = this.cache.peek(page);
-      if (!after) throw new Error(`Page ${page} was written, but isn't in memory.`);
-      yield { page, before, after };
-    }
   }
 
   /**
@@ -411,18 +383,8 @@ export class PageFile {
       this.counters.flushedBytes += record.length;
       this.#quota.spend(record.length);
     });
-    for (const page of this.#cutInFlight) {
-      // It may have been loaded again, or begun anew, with the bytes that were durable before this flush.
-      if (this.dirty.has(page)) this.dirty.set(page, null);
-      else this.cache.forget(page);
-    }
-    this.#landed();
+    this.written.land();
     this.counters.flushes++;
-  }
-
-  #landed() {
-    this.flying = new Map();
-    this.#cutInFlight.clear();
   }
 
   /**
@@ -431,16 +393,8 @@ export class PageFile {
    * @param {unknown} cause
    */
   #rollBack(cause) {
-    for (const pages of [this.dirty, this.flying]) {
-      for (const [page, before] of pages) {
-        if (before) this.cache.write(page, before);
-        else this.cache.forget(page);
-      }
-    }
-    this.dirty = new Map();
-    this.#landed();
     this.size = this.#flushedSize = this.durableSize;
-    this.cache.forgetFrom(Math.ceil(this.size / PAGE_SIZE));
+    this.written.rollBack(Math.ceil(this.size / PAGE_SIZE));
     this.#stale ??= asError(cause);
     return this.stale;
   }
@@ -476,23 +430,6 @@ export class PageFile {
   /** Wait for a fold that is under way. */
   async settleFold() {
     await this.#folding?.catch(() => {});
-  }
-
-  /**
-   * A block's durable bytes, if memory has them all.
-   *
-   * @param {number} block
-   * @returns {Uint8Array | null} a copy
-   */
-  durableCopyOf(block) {
-    const bytes = this.cache.copyOf(block);
-    for (let index = 0; bytes && index < PAGES_PER_BLOCK; index++) {
-      const page = block * PAGES_PER_BLOCK + index;
-      const before = this.dirty.get(page);
-      if (before === null) return null;
-      if (before) bytes.set(before, index * PAGE_SIZE);
-    }
-    return bytes;
   }
 
   /** Load blocks from the file's start until most of the cache is used: a small database is then wholly in memory. */

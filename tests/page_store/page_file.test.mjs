@@ -267,6 +267,49 @@ test('a failed commit rejects with an Error and takes memory back to what is dur
   await file.close();
 });
 
+test('a page that is cut while it is being flushed, and used again, is not compared with what it was', async () => {
+  const name = newName();
+  const file = await fileOf(name, 8);
+  write(file, 5, pageOf(50));
+  for (let page = 8; page < 300; page++) write(file, page, pageOf(page % 251)); // so that the flush takes a while
+  const flushed = file.commit();
+  await Promise.resolve();
+  file.truncate(2 * PAGE);
+  write(file, 7, pageOf(70));
+  const old = await read(file, 5);
+  assert.ok(file.pending);
+  await flushed;
+  old[0] ^= 1;
+  write(file, 5, old);
+  await file.commit();
+  await file.close();
+  const again = await PageFile.open(name);
+  assert.deepEqual(await read(again, 5), old);
+  await again.close();
+});
+
+test('what a failed commit read beyond the durable end is not built on', async () => {
+  const name = newName();
+  const file = await fileOf(name, 8);
+  file.truncate(2 * PAGE);
+  await file.commit();
+  injectAccidents(() => 'late-quota');
+  write(file, 7, pageOf(70));
+  const refused = assert.rejects(file.commit(), { name: 'QuotaExceededError' });
+  const old = await read(file, 5);
+  await refused;
+  injectAccidents(() => null);
+  await file.reopen();
+  await file.fold();
+  old[0] ^= 1;
+  write(file, 5, old);
+  await file.commit();
+  await file.close();
+  const again = await PageFile.open(name);
+  assert.deepEqual(await read(again, 5), old);
+  await again.close();
+});
+
 test('an export is one moment of the file, whatever is written meanwhile', async () => {
   const file = await fileOf(newName(), 300, { batchBlocks: 8, logBytes: 300_000 });
   let exported = 0;
