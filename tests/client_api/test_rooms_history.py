@@ -55,7 +55,9 @@ async def test_a_token_of_sync_is_a_token_of_messages(alice: Client) -> None:
     since = (await alice.sync())["next_batch"]
     await alice.send(room_id, "two")
 
-    assert bodies((await alice.messages(room_id, "f", **{"from": since}))["chunk"]) == ["two"]
+    forwards = await alice.messages(room_id, "f", **{"from": since})
+    assert bodies(forwards["chunk"]) == ["two"]
+    assert forwards["start"] == since
     assert bodies((await alice.messages(room_id, "b", **{"from": since}))["chunk"]) == ["one"]
 
 

@@ -41,7 +41,7 @@ def get_messages(call: Call, db: Db) -> Response:
         event_filter=event_filter,
     )
     answer: JsonDict = {
-        "start": encode_timeline_token(page.start),
+        "start": call.query.get("from") or encode_timeline_token(page.start),
         "chunk": show_events(call, db, page.events),
     }
     if page.end is not None:
