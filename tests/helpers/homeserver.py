@@ -146,7 +146,7 @@ class Client:
     _transaction_ids: Iterator[int] = field(default_factory=itertools.count)
 
     async def answer(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
+        self, method: str, path: str, body: Any = None, /, headers: Mapping[str, str] | None = None, **query: Any
     ) -> Answer:
         """What the server answers, whatever it is. `body` is JSON, or bytes as they are; a list in `query` repeats."""
         sent = {"authorization": f"Bearer {self.access_token}"} if self.access_token else {}
@@ -163,13 +163,13 @@ class Client:
             )
         )
 
-    async def request(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+    async def request(self, method: str, path: str, body: Any = None, /, **query: Any) -> Any:
         """The JSON of a request that must succeed."""
         answer = await self.answer(method, path, body, **query)
         assert answer.status == 200, f"{method} {path} was answered with {answer.status} {answer.body.decode()}"
         return answer.json
 
-    async def refused(self, method: str, path: str, body: Any = None, **query: Any) -> tuple[int, str]:
+    async def refused(self, method: str, path: str, body: Any = None, /, **query: Any) -> tuple[int, str]:
         """Status and errcode of a request that must fail."""
         answer = await self.answer(method, path, body, **query)
         assert answer.status >= 400, f"{method} {path} succeeded: {answer.body.decode()}"
