@@ -130,6 +130,16 @@ export class DemoPage {
     return width.jsonValue();
   }
 
+  /**
+   * How often a person's client has fetched pictures.
+   * @param {string} name
+   */
+  async downloads(name) {
+    return (await this.client(name)).evaluate(
+      () => performance.getEntriesByType('resource').filter((entry) => entry.name.includes('/media/download/')).length,
+    );
+  }
+
   /** The newest events of the people's room as the server stores them. */
   async storedEvents() {
     return this.page.evaluate(async () => {
@@ -176,6 +186,14 @@ export class DemoPage {
       });
       return String(text).split(',')[1];
     }).then((base64) => Buffer.from(base64, 'base64'));
+  }
+
+  /**
+   * Be a visitor who prefers these colours.
+   * @param {string} scheme `light` or `dark`
+   */
+  async prefers(scheme) {
+    await this.page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
   }
 
   /**

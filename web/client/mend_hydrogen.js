@@ -16,6 +16,11 @@ const MENDS = [
   ],
   // Olm comes as a script of its own, as Hydrogen's platform loads it; importing it too would bring it twice.
   ['import "@matrix-org/olm/olm.js";', ''],
+  // Loading a picture changes its tile, which makes the timeline look what is visible, which loads the picture: once is enough.
+  [
+    'async _tryLoadEncryptedThumbnail() {\n    var _a;\n',
+    'async _tryLoadEncryptedThumbnail() {\n    var _a;\n    if (this._wasLoaded) return;\n    this._wasLoaded = true;\n',
+  ],
   // The timeline is a list, in which a heading may not stand on its own.
   ['t.h2({ className: "DateHeader" }', 't.li({ className: "DateHeader" }'],
 ];

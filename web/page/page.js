@@ -134,16 +134,17 @@ async function command(doing, work, done) {
   byId('menu-button').toggleAttribute('disabled', true);
   tell(doing);
   panes.close();
-  try {
-    await work();
-    tell(done);
-  } catch (error) {
-    console.error(error);
-    tell(error instanceof Error ? error.message : String(error));
-  }
+  const outcome = await work().then(
+    () => done,
+    (error) => {
+      console.error(error);
+      return error instanceof Error ? error.message : String(error);
+    },
+  );
   byId('trouble').hidden = true;
   await openPanes().catch((error) => showTrouble(troubleOf(error), { error }));
   byId('menu-button').toggleAttribute('disabled', false);
+  tell(outcome);
 }
 
 /** @param {WorkerLink} link */
