@@ -141,6 +141,9 @@ async def test_others_words_are_redacted_with_power_alone(alice: Client, bob: Cl
     assert await bob.refused("PUT", unknown, {}) == (403, "M_FORBIDDEN")
     send = f"/v3/rooms/{room_id}/send/m.room.redaction/2"
     assert await bob.refused("PUT", send, {"redacts": hers}) == (403, "M_FORBIDDEN")
+    other = await alice.create_room()
+    elsewhere = f"/v3/rooms/{other}/redact/{quoted(his)}/1"
+    assert await alice.refused("PUT", elsewhere, {}) == (400, "M_UNKNOWN")
     await alice.redact(room_id, his)
     assert (await alice.get(f"/v3/rooms/{room_id}/event/{quoted(his)}"))["content"] == {}
 

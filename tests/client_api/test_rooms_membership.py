@@ -136,6 +136,22 @@ async def test_guests_join_where_guests_may(server: TestServer, alice: Client) -
     assert await guest.refused("PUT", f"/v3/rooms/{closed}/state/m.room.topic", {}) == (403, "M_GUEST_ACCESS_FORBIDDEN")
 
 
+async def test_guests_leave_a_room_that_takes_guests_no_longer(server: TestServer, alice: Client, bob: Client) -> None:
+    guest = await server.register_guest()
+    for take_away in ("change", "redaction"):
+        room_id = await alice.create_room(preset="public_chat")
+        access = await alice.send_state(room_id, "m.room.guest_access", {"guest_access": "can_join"})
+        await guest.join(room_id)
+        await bob.join(room_id)
+        if take_away == "change":
+            await alice.send_state(room_id, "m.room.guest_access", {"guest_access": "forbidden"})
+        else:
+            await alice.redact(room_id, access)
+
+        assert await membership(alice, room_id, guest) == "leave"
+        assert await membership(alice, room_id, bob) == "join"
+
+
 async def test_forgetting_needs_leaving(alice: Client, bob: Client) -> None:
     room_id = await alice.create_room(preset="public_chat")
     await bob.join(room_id)

@@ -98,7 +98,8 @@ def get_context(call: Call, db: Db) -> Response:
 def get_timestamp_to_event(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event. § Jump to a date."""
     view = view_of(call, db)
-    ts, forwards = call.query.integer("ts", -1), call.query.choice("dir", ("f", "b"), "") == "f"
+    call.query.string("ts")
+    ts, forwards = call.query.integer("ts", 0), _is_forwards(call)
     visibility = HistoryVisibility(db, view.room, call.user_id)
     found = find_event_by_time(db, view.room.room_nid, ts, up_to=view.up_to, forwards=forwards)
     if found is None or not visibility.may_see(found):

@@ -14,6 +14,7 @@ from tabstead.errors import BadRequest, Forbidden
 from tabstead.protocol.auth_rules.room_state import JOIN_RULES
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.rooms.draft import Draft
+from tabstead.rooms.guests import allows_guests
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.send import send_event
 from tabstead.rooms.state import find_current_event, read_power_levels, read_room_state
@@ -46,8 +47,8 @@ def join_room(
     membership = membership_of(db, room, user_id)
     if membership == "join":
         return
-    if is_guest:
-        _check_guest_access(db, room)
+    if is_guest and not allows_guests(db, room):
+        raise Forbidden("This room is not open to guests.", errcode="M_GUEST_ACCESS_FORBIDDEN")
     content = _own_content(db, user_id, "join", reason)
     if membership != "invite":
         authoriser = _find_authoriser(db, server, room, user_id)
@@ -162,13 +163,6 @@ def _content(membership: str, reason: str | None) -> JsonDict:
 def _shown(profile: Profile) -> JsonDict:
     shown = {"displayname": profile.displayname, "avatar_url": profile.avatar_url}
     return {key: value for key, value in shown.items() if value is not None}
-
-
-def _check_guest_access(db: Db, room: Room) -> None:
-    """§ Guest access: a guest may join where `guest_access` is `can_join`, which it is not by default."""
-    event = find_current_event(db, room, "m.room.guest_access")
-    if event is None or event.event.content.get("guest_access") != "can_join":
-        raise Forbidden("This room is not open to guests.", errcode="M_GUEST_ACCESS_FORBIDDEN")
 
 
 def _find_authoriser(db: Db, server: LocalServer, room: Room, user_id: str) -> str | None:

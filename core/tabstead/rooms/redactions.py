@@ -4,7 +4,7 @@ A redaction is an event like others; since room version 3 the rules let anyone s
 server decides whether to apply it. (Server-Server API, § Handling Redactions)
 """
 
-from tabstead.errors import Forbidden
+from tabstead.errors import BadRequest, Forbidden
 from tabstead.protocol.auth_rules import RoomState
 from tabstead.protocol.auth_rules.room_state import CREATE, POWER_LEVELS
 from tabstead.protocol.events import redact_event
@@ -27,10 +27,13 @@ from tabstead.storage.state_history import find_state_events
 def check_may_redact(db: Db, room: Room, sender: str, redacts: str | None) -> None:
     """Whether a local user may redact the event: their own, or anyone's with the `redact` power level.
 
-    An event that isn't here may be redacted by those with the power level alone. Raises Forbidden.
+    An event that isn't here may be redacted by those with the power level alone. Raises Forbidden, or BadRequest for an
+    event of another room.
     """
     target = None if redacts is None else find_event(db, redacts)
-    if target is not None and target.room_nid == room.room_nid and target.event.sender == sender:
+    if target is not None and target.room_nid != room.room_nid:
+        raise BadRequest("An event of another room cannot be redacted from here.")
+    if target is not None and target.event.sender == sender:
         return
     if not _has_redact_level(db, room, room.state_snapshot, sender):
         raise Forbidden("The redaction of another user's event needs the power level to redact.")

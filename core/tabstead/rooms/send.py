@@ -17,6 +17,7 @@ from tabstead.protocol.identifiers import EventID, RoomID, StateTuple, UserID
 from tabstead.protocol.room_versions import EventIDFormat, RoomVersion
 from tabstead.protocol.signatures import sign_event
 from tabstead.rooms.draft import Draft
+from tabstead.rooms.guests import select_unwelcome_guests
 from tabstead.rooms.local_checks import check_draft
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.persist import persist_event
@@ -49,7 +50,10 @@ def send_event(
         if done is not None and done.event_nid is not None:
             return get_event(db, done.event_nid)
     room = get_room(db, room.room_nid)
-    persisted = _find_same_state(db, room, sender, draft) or _send_new(db, server, room, sender, draft)
+    persisted = _find_same_state(db, room, sender, draft)
+    if persisted is None:
+        persisted = _send_new(db, server, room, sender, draft)
+        _see_guests_off(db, server, room, persisted)
     if transaction is not None:
         insert_transaction(db, transaction, persisted.event_nid, server.now_ms())
     return persisted
@@ -108,6 +112,12 @@ def _send_new(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft
     _check_auth(event, auth_state, room.version)
     check_draft(db, server, room, sender, draft)
     return persist_event(db, server, room, event, state_before=state_before)
+
+
+def _see_guests_off(db: Db, server: LocalServer, room: Room, cause: PersistedEvent) -> None:
+    for guest in select_unwelcome_guests(db, room, cause):
+        leave = Draft(type="m.room.member", state_key=guest, content={"membership": "leave"})
+        _send_new(db, server, get_room(db, room.room_nid), guest, leave)
 
 
 def _place(db: Db, room: Room) -> tuple[list[Event], int]:

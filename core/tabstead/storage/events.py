@@ -207,11 +207,15 @@ def select_rooms_with_news(db: Db, *, after: int, up_to: int) -> set[int]:
 def find_event_by_time(
     db: Db, room_nid: int, ts: int, *, up_to: int, forwards: bool
 ) -> PersistedEvent | None:
-    """The event of the timeline, not after `up_to`, that is nearest to a time (ms) at or after, or at or before it."""
+    """The event of the timeline, not after `up_to`, that is nearest to a time (ms): at or after it, or at or before it.
+
+    Of several at the same time the first, or the last.
+    """
+    order = "ASC" if forwards else "DESC"
     row = db.execute(
         f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position <= ? AND e.standing = 0"
         f" AND e.origin_server_ts {'>=' if forwards else '<='} ?"
-        f" ORDER BY e.origin_server_ts {'ASC' if forwards else 'DESC'}, e.stream_position LIMIT 1",
+        f" ORDER BY e.origin_server_ts {order}, e.stream_position {order} LIMIT 1",
         (room_nid, up_to, ts),
     ).fetchone()
     return None if row is None else _persisted(row)
