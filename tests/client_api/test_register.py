@@ -61,6 +61,17 @@ class TestTheTwoSteps:
         assert first["user_id"] == second["user_id"]
         assert first["access_token"] != second["access_token"]
 
+    async def test_but_not_much_later_nor_into_a_closed_one(self, server: TestServer) -> None:
+        client = server.anonymous()
+        body = {"username": "alice", "auth": {**DUMMY, "session": await begin(client, password="rosebud")}}
+        made = await client.post("/v3/register", body)
+        alice = Client(server=server, user_id=made["user_id"], access_token=made["access_token"])
+        password = {"type": "m.login.password", "user": "alice", "password": "rosebud"}
+        await alice.post("/v3/account/deactivate", {"auth": password})
+        assert await client.refused("POST", "/v3/register", body) == (403, "M_USER_DEACTIVATED")
+        server.clock.now += 5 * 60 * 1000
+        assert await client.refused("POST", "/v3/register", body) == (400, "M_USER_IN_USE")
+
     async def test_an_unknown_session_is_answered_with_a_new_one(self, server: TestServer) -> None:
         answer = await server.anonymous().answer("POST", "/v3/register", {"auth": {**DUMMY, "session": "made up"}})
         assert answer.status == 401

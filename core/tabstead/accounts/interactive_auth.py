@@ -1,4 +1,4 @@
-"""User-interactive authentication: a session per operation, remembered until it is used or an hour old.
+"""User-interactive authentication: a session per operation, remembered until it is used or has expired.
 
 Every flow here has a single stage, so a session is never half completed: an attempt either confirms the operation or
 is answered with the challenge once more. A session is bound to one operation (a method, a path and, with an access

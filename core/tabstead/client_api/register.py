@@ -1,7 +1,7 @@
 """New accounts. Client-Server API, § Account registration."""
 
 from tabstead.accounts.devices import NewDevice, log_in
-from tabstead.accounts.interactive_auth import DUMMY, Attempt, Challenge, confirm
+from tabstead.accounts.interactive_auth import DUMMY, Attempt, Challenge, Confirmed, confirm
 from tabstead.accounts.passwords import hash_password
 from tabstead.accounts.registration import (
     check_guest,
@@ -15,11 +15,12 @@ from tabstead.client_api.interactive_auth import challenge_response, parse_attem
 from tabstead.client_api.login import grant_response, parse_new_device
 from tabstead.client_api.rate_limits import LOOKING_UP, REGISTERING
 from tabstead.client_api.routes import Routes
-from tabstead.errors import Forbidden
+from tabstead.errors import Forbidden, UserDeactivated
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import UserID
 from tabstead.storage.database import Db
 from tabstead.storage.interactive_auth import AuthSession, update_outcome
+from tabstead.storage.users import find_user
 
 routes = Routes()
 
@@ -76,15 +77,23 @@ def _register_user(call: Call, db: Db, password_hash: str | None) -> Response:
     answer = confirm(db, _parse_registration(call, password_hash), DUMMY, call.now_ms)
     session, guest_token = answer.session, call.body().find_string("guest_access_token")
     if session.outcome is not None:
-        user_id = UserID(session.outcome)
-    else:
-        # "Homeservers MUST perform the relevant checks before performing User-Interactive Authentication."
-        user_id = _choose_user_id(call, db, session, guest_token)
+        return _repeat_registration(call, db, answer, UserID(session.outcome))
+    # "Homeservers MUST perform the relevant checks before performing User-Interactive Authentication."
+    user_id = _choose_user_id(call, db, session, guest_token)
     if isinstance(answer, Challenge):
         return challenge_response(answer)
-    if session.outcome is None:
-        _make_account(call, db, user_id, session, is_guest_already=guest_token is not None)
+    _make_account(call, db, user_id, session, is_guest_already=guest_token is not None)
     return _log_in(call, db, user_id, JsonObject(session.body))
+
+
+def _repeat_registration(call: Call, db: Db, answer: Confirmed | Challenge, user_id: UserID) -> Response:
+    """Log in to the account that the session made, for a client that never got the answer."""
+    if isinstance(answer, Challenge):
+        return challenge_response(answer)
+    user = find_user(db, user_id)
+    if user is None or user.is_deactivated:
+        raise UserDeactivated("This account was deactivated.")
+    return _log_in(call, db, user_id, JsonObject(answer.session.body))
 
 
 def _make_account(call: Call, db: Db, user_id: UserID, session: AuthSession, *, is_guest_already: bool) -> None:
@@ -93,7 +102,7 @@ def _make_account(call: Call, db: Db, user_id: UserID, session: AuthSession, *, 
         upgrade_guest(db, user_id, password_hash)
     else:
         create_user(db, user_id, password_hash, now_ms=call.now_ms)
-    update_outcome(db, session.session_id, user_id)
+    update_outcome(db, session.session_id, user_id, call.now_ms)
 
 
 def _parse_registration(call: Call, password_hash: str | None) -> Attempt:

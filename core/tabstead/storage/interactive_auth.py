@@ -7,6 +7,8 @@ from typing import Any, Final
 from tabstead.storage.database import Db
 
 _LIVES_MS: Final = 60 * 60 * 1000
+_LIVES_AFTER_OUTCOME_MS: Final = 5 * 60 * 1000
+"""Long enough for a client to repeat the request whose answer it lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +24,8 @@ class AuthSession:
 
 def find_session(db: Db, session_id: str, now_ms: int) -> AuthSession | None:
     row = db.execute(
-        "SELECT operation, body, outcome FROM interactive_auth_sessions WHERE session_id = ? AND created_ts > ?",
-        (session_id, now_ms - _LIVES_MS),
+        "SELECT operation, body, outcome FROM interactive_auth_sessions WHERE session_id = ? AND expires_ts > ?",
+        (session_id, now_ms),
     ).fetchone()
     if row is None:
         return None
@@ -33,15 +35,19 @@ def find_session(db: Db, session_id: str, now_ms: int) -> AuthSession | None:
 
 def insert_session(db: Db, session: AuthSession, now_ms: int) -> None:
     """Begin a session, and forget those that are too old."""
-    db.execute("DELETE FROM interactive_auth_sessions WHERE created_ts <= ?", (now_ms - _LIVES_MS,))
+    db.execute("DELETE FROM interactive_auth_sessions WHERE expires_ts <= ?", (now_ms,))
     db.execute(
-        "INSERT INTO interactive_auth_sessions (session_id, operation, body, created_ts) VALUES (?, ?, ?, ?)",
-        (session.session_id, session.operation, json.dumps(session.body), now_ms),
+        "INSERT INTO interactive_auth_sessions (session_id, operation, body, expires_ts) VALUES (?, ?, ?, ?)",
+        (session.session_id, session.operation, json.dumps(session.body), now_ms + _LIVES_MS),
     )
 
 
-def update_outcome(db: Db, session_id: str, outcome: str) -> None:
-    db.execute("UPDATE interactive_auth_sessions SET outcome = ? WHERE session_id = ?", (outcome, session_id))
+def update_outcome(db: Db, session_id: str, outcome: str, now_ms: int) -> None:
+    """The session was used for a registration; it ends soon."""
+    db.execute(
+        "UPDATE interactive_auth_sessions SET outcome = ?, expires_ts = ? WHERE session_id = ?",
+        (outcome, now_ms + _LIVES_AFTER_OUTCOME_MS, session_id),
+    )
 
 
 def delete_session(db: Db, session_id: str) -> None:

@@ -44,6 +44,6 @@ CREATE TABLE interactive_auth_sessions (
     operation TEXT NOT NULL,                      -- what it may be used for, and for whom
     body TEXT NOT NULL,                           -- the request's parameters, without secrets
     outcome TEXT,                                 -- the user that a registration made
-    created_ts INTEGER NOT NULL
+    expires_ts INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX interactive_auth_sessions_by_age ON interactive_auth_sessions (created_ts);
+CREATE INDEX interactive_auth_sessions_by_expiry ON interactive_auth_sessions (expires_ts);
