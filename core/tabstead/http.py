@@ -17,6 +17,8 @@ from tabstead.errors import BadJson, InvalidParam, MissingParam, NotJson, Unreco
 
 JsonDict: TypeAlias = dict[str, Any]
 
+Kind = TypeVar("Kind")
+
 MAX_JSON_DEPTH: Final = 200
 """Deeper bodies are refused: Pyodide's interpreter does not survive a deep recursion of its JSON parser."""
 
@@ -113,7 +115,7 @@ class JsonObject(Mapping[str, Any]):
             raise BadJson(f"'{key}' must be an array of strings.")
         return items
 
-    def _get(self, key: str, kind: type[Any], expected: str, default: Any) -> Any:
+    def _get(self, key: str, kind: type[Kind], expected: str, default: Kind | None) -> Kind:
         found = self._find(key, kind, expected)
         if found is None:
             if default is None:
@@ -121,9 +123,11 @@ class JsonObject(Mapping[str, Any]):
             return default
         return found
 
-    def _find(self, key: str, kind: type[Any], expected: str) -> Any:
+    def _find(self, key: str, kind: type[Kind], expected: str) -> Kind | None:
         found = self._values.get(key)
-        if found is not None and (not isinstance(found, kind) or (kind is int and isinstance(found, bool))):
+        if found is None:
+            return None
+        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
             raise BadJson(f"'{key}' must be {expected}.")
         return found
 
