@@ -15,7 +15,7 @@ from tabstead.client_api.call import Access, Call
 from tabstead.client_api.rate_limits import WRONG_PASSWORDS
 from tabstead.errors import Forbidden, MatrixError, UnknownToken
 from tabstead.http import JsonObject, Request, Response, json_response
-from tabstead.protocol.identifiers import localpart_of
+from tabstead.protocol.identifiers import MAX_IDENTIFIER_BYTES, localpart_of
 from tabstead.storage.database import Db
 from tabstead.storage.interactive_auth import delete_session
 from tabstead.storage.users import User, find_user
@@ -101,7 +101,7 @@ def try_password(call: Call, name: str | None, user: User | None, password: str)
 
     `name` is what wrong passwords are counted for, as it was typed. Raises LimitExceeded after too many of them.
     """
-    limiter, counted = call.context.rate_limiter, name.lower() if name is not None else None
+    limiter, counted = call.context.rate_limiter, name.lower()[:MAX_IDENTIFIER_BYTES] if name is not None else None
     limiter.check(WRONG_PASSWORDS, counted)
     password_hash = user.password_hash if user is not None else None
     if is_password(password, password_hash):
