@@ -111,7 +111,7 @@ export class PageFile {
     /** Bytes of the file that a crash would leave. */
     this.durableSize = 0;
 
-    /** Grows when what was being read may not be what counts any more. */
+    /** Grows when folded patches are dropped from memory. */
     this.epoch = 0;
 
     /** Bytes that the file lost since the last fold. */
@@ -249,7 +249,9 @@ export class PageFile {
   async load(ranges) {
     const { epoch } = this;
     const bases = await this.store.readBlocks(ranges);
-    if (epoch !== this.epoch) return; // the caller finds its pages still missing and asks again
+    // IndexedDB's order of transactions already sees to it that no base is older than the log's patches in memory; were
+    // it not so, the caller would find its pages still missing and ask again.
+    if (epoch !== this.epoch) return;
     for (const [first, last] of ranges) {
       for (let block = first; block <= last; block++) this.#install(block, bases.get(block));
     }

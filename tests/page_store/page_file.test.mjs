@@ -355,6 +355,7 @@ test('an import replaces the file and ends its old opening', async () => {
   assert.deepEqual([...exported.subarray(16, 20)], [16, 0, 1, 1]); // no write-ahead log any more
   await replaced.close();
   assert.equal(await valuesIn(name, 'blocks'), 1); // the old ones are gone
+  assert.ok((await valuesIn(name, 'log')) <= 4); // fences, and marks of the last steps
 });
 
 for (const [what, image] of /** @type {[string, Buffer][]} */ ([
