@@ -13,10 +13,9 @@ from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import to_client_event
 from tabstead.rooms.aggregations import BUNDLED, select_aggregations
 from tabstead.rooms.history_visibility import HistoryVisibility
-from tabstead.storage.client_transactions import select_transaction_ids
 from tabstead.storage.current_state import select_replaced
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent, select_events
+from tabstead.storage.events import PersistedEvent, select_events, select_transaction_ids
 from tabstead.storage.rooms import get_room
 from tabstead.storage.state_history import find_state_event
 

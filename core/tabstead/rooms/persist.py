@@ -16,6 +16,7 @@ from tabstead.protocol.identifiers import StateTuple
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.redactions import apply_pending_redactions, apply_redaction
 from tabstead.rooms.state import resolve_snapshots, state_after
+from tabstead.storage.client_transactions import ClientTransaction
 from tabstead.storage.current_state import update_current
 from tabstead.storage.database import Db
 from tabstead.storage.events import (
@@ -46,14 +47,21 @@ def persist_event(
     *,
     state_before: int,
     standing: Standing = Standing.ACCEPTED,
+    transaction: ClientTransaction | None = None,
 ) -> PersistedEvent:
     """Persist a new event of a room, the room being as the database has it. Returns it with its position.
 
-    `state_before` is the snapshot of the state before the event.
+    `state_before` is the snapshot of the state before the event; `transaction` that of the device which sent it.
     """
     position = next_position(db)
     persisted = insert_event(
-        db, room, event, stream_position=position, standing=standing, state_before=state_before
+        db,
+        room,
+        event,
+        stream_position=position,
+        standing=standing,
+        state_before=state_before,
+        transaction=transaction,
     )
     if standing is not Standing.ACCEPTED:
         return persisted

@@ -52,7 +52,7 @@ def send_event(
     room = get_room(db, room.room_nid)
     persisted = _find_same_state(db, room, sender, draft)
     if persisted is None:
-        persisted = _send_new(db, server, room, sender, draft)
+        persisted = _send_new(db, server, room, sender, draft, transaction=transaction)
         _see_guests_off(db, server, room, persisted)
     if transaction is not None:
         insert_transaction(db, transaction, persisted.event_nid, server.now_ms())
@@ -88,7 +88,15 @@ def _find_same_state(db: Db, room: Room, sender: str, draft: Draft) -> Persisted
     return current if same else None
 
 
-def _send_new(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> PersistedEvent:
+def _send_new(
+    db: Db,
+    server: LocalServer,
+    room: Room,
+    sender: str,
+    draft: Draft,
+    *,
+    transaction: ClientTransaction | None = None,
+) -> PersistedEvent:
     prev_events, state_before = _place(db, room)
     auth_state = read_auth_state(
         db,
@@ -111,7 +119,7 @@ def _send_new(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft
     )
     _check_auth(event, auth_state, room.version)
     check_draft(db, server, room, sender, draft)
-    return persist_event(db, server, room, event, state_before=state_before)
+    return persist_event(db, server, room, event, state_before=state_before, transaction=transaction)
 
 
 def _see_guests_off(db: Db, server: LocalServer, room: Room, cause: PersistedEvent) -> None:

@@ -15,6 +15,7 @@ from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import Event, load_event
 from tabstead.protocol.identifiers import EventID
 from tabstead.protocol.room_versions import get_room_version
+from tabstead.storage.client_transactions import ClientTransaction
 from tabstead.storage.database import Db
 from tabstead.storage.rooms import Room
 from tabstead.storage.state_tuples import intern_state_tuple
@@ -62,12 +63,20 @@ _SELECT_EVENT = f"SELECT {_COLUMNS} FROM events e JOIN rooms r USING (room_nid)"
 
 
 def insert_event(
-    db: Db, room: Room, event: Event, *, stream_position: int | None, standing: Standing, state_before: int
+    db: Db,
+    room: Room,
+    event: Event,
+    *,
+    stream_position: int | None,
+    standing: Standing,
+    state_before: int,
+    transaction: ClientTransaction | None = None,
 ) -> PersistedEvent:
-    """Store an event that is not stored yet."""
+    """Store an event that is not stored yet, with the transaction in which a local device sent it."""
     row = db.execute(
         "INSERT INTO events (event_id, room_nid, stream_position, depth, type, tuple_nid, sender, origin_server_ts,"
-        " standing, state_before, pdu) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING event_nid",
+        " standing, state_before, device_id, transaction_id, pdu)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING event_nid",
         (
             event.event_id,
             room.room_nid,
@@ -79,6 +88,8 @@ def insert_event(
             event.origin_server_ts,
             int(standing),
             state_before,
+            None if transaction is None else transaction.device_id,
+            None if transaction is None else transaction.transaction_id,
             _encode(event.pdu),
         ),
     ).fetchone()
@@ -181,6 +192,18 @@ def find_event_at(db: Db, room_nid: int, position: int) -> PersistedEvent | None
         f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position = ?", (room_nid, position)
     ).fetchone()
     return None if row is None else _persisted(row)
+
+
+def select_transaction_ids(
+    db: Db, user_id: str, device_id: str, event_nids: Iterable[int]
+) -> dict[int, str]:
+    """The transaction ids under which this device sent events, by event_nid."""
+    rows = db.execute(
+        "SELECT e.event_nid, e.transaction_id FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
+        " WHERE e.sender = ? AND e.device_id = ?",
+        (json.dumps(list(event_nids)), user_id, device_id),
+    )
+    return dict(rows.fetchall())
 
 
 def select_timeline(
