@@ -158,8 +158,7 @@ export class BlockStore {
    * @returns {Promise<Map<number, Uint8Array>>}
    */
   async readBlocks(ranges) {
-    this.#checkNotLost();
-    const store = this.#database.transaction('blocks', 'readonly').objectStore('blocks');
+    const store = this.#read('blocks').objectStore('blocks');
     /** @type {Map<number, Uint8Array>} */
     const blocks = new Map();
     const start = this.#keyOf(0);
@@ -277,8 +276,7 @@ export class BlockStore {
    * @param {number} size of the durable file
    */
   async discardLeftovers(size) {
-    this.#checkNotLost();
-    const meta = this.#database.transaction('meta', 'readonly').objectStore('meta');
+    const meta = this.#read('meta').objectStore('meta');
     /** @type {number[] | undefined} */
     const generations = await resultOf(meta.get('discard'));
     if (!generations) return;
@@ -352,6 +350,16 @@ export class BlockStore {
       const error = asError(cause);
       if (error.name === 'ConstraintError') this.close('Another instance took over the database.');
       throw this.lost ?? error;
+    }
+  }
+
+  /** @param {string} storeName */
+  #read(storeName) {
+    this.#checkNotLost();
+    try {
+      return this.#database.transaction(storeName, 'readonly');
+    } catch (cause) {
+      throw asError(cause); // the connection is being closed
     }
   }
 

@@ -379,6 +379,23 @@ for (const [what, image] of /** @type {[string, Buffer][]} */ ([
   });
 }
 
+test('a read that IndexedDB refuses is rejected with an Error, and may be tried again', async () => {
+  const name = newName();
+  await (await fileOf(name, 64)).close();
+  const file = await PageFile.open(name, { hotBlocks: 1 });
+  assert.equal(file.read(pageOf(0), 0, PAGE, 20 * PAGE), -1);
+  const { transaction } = IDBDatabase.prototype;
+  IDBDatabase.prototype.transaction = () => {
+    throw new DOMException('The connection is being closed.', 'InvalidStateError');
+  };
+  const error = await file.fault().catch((reason) => reason);
+  IDBDatabase.prototype.transaction = transaction;
+  assert.ok(error instanceof Error && !(error instanceof DOMException));
+  assert.equal(error.name, 'InvalidStateError');
+  assert.deepEqual(await read(file, 20), pageOf(20));
+  await file.close();
+});
+
 test('a destroyed file is empty when it is opened again', async () => {
   const name = newName();
   const file = await fileOf(name, 8);

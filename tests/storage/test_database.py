@@ -99,6 +99,17 @@ async def test_a_path_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> No
         await Database.open(tmp_path / "no such folder" / "t.db")
 
 
+async def test_a_database_of_another_application_is_refused_and_keeps_its_tables(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "t.db") as other:
+        other.execute("CREATE TABLE events (id INTEGER)")
+    other.close()
+    with pytest.raises(StorageUnavailable, match="another application"):
+        await Database.open(tmp_path / "t.db")
+    with sqlite3.connect(tmp_path / "t.db") as other:
+        assert other.execute("SELECT name FROM sqlite_schema").fetchall() == [("events",)]
+    other.close()
+
+
 async def test_a_damaged_page_is_found(tmp_path: Path) -> None:
     database = await open_with_notes(on_file(tmp_path))
     await database.write(

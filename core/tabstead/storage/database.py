@@ -45,7 +45,8 @@ class Database:
     async def open(cls, path: str | Path, page_store: PageStore | None = None) -> "Database":
         """Open or create the database and bring its schema up to date.
 
-        Raises DatabaseTooNew for a database of a later version, StorageUnavailable when it can't be opened.
+        Raises DatabaseTooNew for a database of a later version, StorageUnavailable when it can't be opened or
+        belongs to another application.
         """
         database = cls(await _open_engine(path, page_store))
         try:

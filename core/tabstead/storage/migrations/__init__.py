@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-from tabstead.errors import DatabaseTooNew
+from tabstead.errors import DatabaseTooNew, StorageUnavailable
 
 Migration: TypeAlias = Callable[[sqlite3.Connection], bool]
 
@@ -31,7 +31,11 @@ MIGRATIONS: Final[tuple[Migration, ...]] = (_create_schema,)
 
 
 def is_current(db: sqlite3.Connection) -> bool:
-    """Whether the database has had all migrations. Raises DatabaseTooNew when it had more."""
+    """Whether the database has had all migrations.
+
+    Raises DatabaseTooNew when it had more, StorageUnavailable when it isn't one of ours.
+    """
+    _check_ours(db)
     version = _schema_version(db)
     if version > len(MIGRATIONS):
         raise DatabaseTooNew(
@@ -74,6 +78,13 @@ def _read_scripts(folder: str) -> list[str]:
 
     scripts = [entry for entry in (files(__name__) / folder).iterdir() if entry.name.endswith(".sql")]
     return [entry.read_text("utf-8") for entry in sorted(scripts, key=lambda entry: entry.name)]
+
+
+def _check_ours(db: sqlite3.Connection) -> None:
+    """Leave another application's tables alone. Raises StorageUnavailable."""
+    application = db.execute("PRAGMA application_id").fetchone()[0]
+    if application != APPLICATION_ID and db.execute("SELECT EXISTS (SELECT 1 FROM sqlite_schema)").fetchone()[0]:
+        raise StorageUnavailable("The database belongs to another application.")
 
 
 def _schema_version(db: sqlite3.Connection) -> int:
