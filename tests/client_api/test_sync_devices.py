@@ -73,9 +73,7 @@ def lists(answer: Json) -> tuple[list[str], list[str]]:
     return section["changed"], section["left"]
 
 
-async def test_a_change_of_devices_is_told_to_who_shares_a_room(
-    alice: Client, bob: Client, server: TestServer
-) -> None:
+async def test_a_change_of_devices_is_told_to_who_shares_a_room(alice: Client, bob: Client, server: TestServer) -> None:
     carol = await server.register("carol")
     room_id = await alice.create_room(preset="public_chat")
     await bob.join(room_id)

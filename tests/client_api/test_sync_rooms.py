@@ -310,13 +310,9 @@ async def test_a_room_without_a_name_has_heroes(alice: Client, bob: Client, serv
     assert "m.heroes" not in joined(await alice.sync(answer["next_batch"]), room_id)["summary"]
 
 
-async def test_ignored_users_are_not_heard_but_change_the_state(
-    alice: Client, bob: Client, server: TestServer
-) -> None:
+async def test_ignored_users_are_not_heard_but_change_the_state(alice: Client, bob: Client, server: TestServer) -> None:
     room_id = await new_room(alice, bob)
-    await bob.put(
-        f"/v3/user/{bob.user_id}/account_data/m.ignored_user_list", {"ignored_users": {alice.user_id: {}}}
-    )
+    await bob.put(f"/v3/user/{bob.user_id}/account_data/m.ignored_user_list", {"ignored_users": {alice.user_id: {}}})
     since = (await bob.sync())["next_batch"]
     await alice.send(room_id, "hello?")
     await alice.send_state(room_id, "m.room.topic", {"topic": "Soup"})

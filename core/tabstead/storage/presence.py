@@ -65,16 +65,6 @@ def select_presence_changes(
     return [_presence(row) for row in rows]
 
 
-def select_presence_of_members(db: Db, room_nid: int) -> list[StoredPresence]:
-    """The presence of a room's joined members."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM memberships m JOIN presence p USING (user_id)"
-        " WHERE m.room_nid = ? AND m.membership = 'join'",
-        (room_nid,),
-    )
-    return [_presence(row) for row in rows]
-
-
 def _presence(row: tuple[str, str, str | None, int]) -> StoredPresence:
     user_id, presence, status_msg, last_active_ts = row
     return StoredPresence(user_id=user_id, presence=presence, status_msg=status_msg, last_active_ts=last_active_ts)

@@ -73,4 +73,4 @@ def _build_company(db: Db, view: SyncView, changes: dict[int, RoomChange]) -> tu
     company = device_lists.select_company(db, view, changes)
     changed, left = device_lists.select_changed(db, view, company), sorted(company.left)
     lists = {"changed": changed, "left": left} if changed or left else {}
-    return lists, presence.changes(db, view, changes, company.met)
+    return lists, presence.changes(db, view, company.met)

@@ -3,7 +3,7 @@
 That somebody turned idle or went away is written nowhere; it is told to those who come back after it happened.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.filters import EventFilter
@@ -12,11 +12,9 @@ from tabstead.storage.presence import (
     StoredPresence,
     find_presence,
     select_presence_changes,
-    select_presence_of_members,
     select_shared_presence,
 )
 from tabstead.streams.presence import GONE_MS, IDLE_MS, presence_at
-from tabstead.sync.room_changes import JOIN, RoomChange
 from tabstead.sync.view import SyncView
 
 
@@ -26,29 +24,24 @@ def initial(db: Db, view: SyncView) -> list[JsonDict]:
     return [event for event in events if event["content"]["presence"] != "offline"]
 
 
-def changes(db: Db, view: SyncView, room_changes: Mapping[int, RoomChange], met: Iterable[str]) -> list[JsonDict]:
-    """Who changed, faded, or is met anew: the members of rooms that the user entered, and `met`."""
-    assert view.since is not None
+def changes(db: Db, view: SyncView, met: Iterable[str]) -> list[JsonDict]:
+    """Who changed, or faded, and those who are met anew."""
+    assert view.since is not None, "without a token everything is initial"
     found: dict[str, StoredPresence] = {}
-
-    def add(presences: Iterable[StoredPresence]) -> None:
-        found.update((presence.user_id, presence) for presence in presences)
-
     for lapse in (IDLE_MS, GONE_MS):
-        add(
-            select_presence_changes(
-                db,
-                view.user_id,
-                after=view.after,
-                up_to=view.up_to,
-                active_after=view.since.ephemeral - lapse,
-                active_up_to=view.serial - lapse,
-            )
+        changed = select_presence_changes(
+            db,
+            view.user_id,
+            after=view.after,
+            up_to=view.up_to,
+            active_after=view.since.ephemeral - lapse,
+            active_up_to=view.serial - lapse,
         )
-    for change in room_changes.values():
-        if change.section == JOIN and change.entered:
-            add(select_presence_of_members(db, change.room_nid))
-    add(presence for presence in (find_presence(db, user_id) for user_id in met) if presence is not None)
+        found.update((presence.user_id, presence) for presence in changed)
+    for user_id in met:
+        presence = find_presence(db, user_id)
+        if presence is not None:
+            found[user_id] = presence
     return _build(view, found.values())
 
 
