@@ -6,7 +6,7 @@
  * usage: build_site.mjs WHEELS [SITE]   the folder of our own wheels (build_wasm_wheels.py); the target, `dist` if not given
  * @module
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { hashOf, listFiles, writeAsset } from './site/assets.mjs';
@@ -38,12 +38,24 @@ async function step(name, work) {
 }
 
 /**
+ * Build the site beside the old one, then put it in its place.
  * @param {string} wheels
  * @param {string} site
  */
-async function buildSite(wheels, site) {
+async function replaceSite(wheels, site) {
+  const work = `${site}.new`;
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  await buildSite(wheels, work);
   rmSync(site, { recursive: true, force: true });
-  mkdirSync(site, { recursive: true });
+  renameSync(work, site);
+}
+
+/**
+ * @param {string} wheels
+ * @param {string} site  an empty folder
+ */
+async function buildSite(wheels, site) {
   await step('the page', () => buildPage(site));
   const packages = await step('resolve Python packages', () => resolvePackages(wheels));
   const { zips, sideModules } = await step('compile Python to bytecode', () => buildPythonFiles(packages));
@@ -68,7 +80,7 @@ async function buildSite(wheels, site) {
   const worker = await step('the service worker', () => bundleWorker({ files, runtime, version }, pyodideModule));
   writeFileSync(join(site, 'service_worker.js'), worker);
   const megabytes = files.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6;
-  console.log(`  ${files.length} files, ${megabytes.toFixed(1)} MB: ${site}`);
+  console.log(`  ${files.length} files, ${megabytes.toFixed(1)} MB`);
 }
 
 /**
@@ -87,7 +99,7 @@ function writeLock(site, packages) {
 }
 
 const [wheels, site = `${ROOT}dist`] = process.argv.slice(2);
-await buildSite(resolve(wheels), resolve(site)).catch((error) => {
+await replaceSite(resolve(wheels), resolve(site)).catch((error) => {
   console.error(String(error?.stack ?? error).slice(-4000)); // Node would print Pyodide's source, a single line of 1 MB
   process.exit(1);
 });

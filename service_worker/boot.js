@@ -6,7 +6,7 @@
  * lets go of it when the worker dies. Should two ever believe they have it, the page store's fence stops the older.
  * @module
  */
-import { PageFile, mount } from './page_store/index.js';
+import { PageFile, PageFileLost, mount } from './page_store/index.js';
 import { Bridge } from './bridge.js';
 import { readConfiguration } from './configuration.js';
 import { startInterpreter } from './interpreter.js';
@@ -92,20 +92,41 @@ async function warmUp(homeserver) {
 async function open() {
   const database = openDatabase();
   database.catch(() => {}); // awaited below; it may fail before that
-  const configuration = readConfiguration();
-  /** @type {Bridge | undefined} */
-  let bridge;
-  const pyodide = await startInterpreter((error) => {
-    console.error('The interpreter died:', error);
-    forget();
-    bridge?.abandon();
-    database.then((file) => file.close()).catch(() => {});
-  });
-  const file = await database;
-  mount(pyodide.FS, DATABASE_PATH, file);
-  const { text, serverName, baseUrl } = await configuration;
-  bridge = await Bridge.open(pyodide, { configuration: text, serverName, baseUrl, file, canvas });
-  return { bridge, file };
+  /** Rejects when the interpreter dies; what it was asked to do stays undone then. @type {PromiseWithResolvers<never>} */
+  const death = Promise.withResolvers();
+  death.promise.catch(() => {});
+  try {
+    const pyodide = await startInterpreter(death.reject);
+    const [file, { text, serverName, baseUrl }] = await Promise.all([database, readConfiguration()]);
+    mount(pyodide.FS, DATABASE_PATH, file);
+    const opening = Bridge.open(pyodide, { configuration: text, serverName, baseUrl, file, canvas });
+    const homeserver = { bridge: await Promise.race([opening, death.promise]), file };
+    death.promise.catch((error) => breakDown(homeserver, error));
+    return homeserver;
+  } catch (error) {
+    closeFile(database);
+    throw error;
+  }
+}
+
+/** @param {Homeserver} homeserver @param {unknown} error */
+function breakDown({ bridge, file }, error) {
+  console.error('The interpreter died:', error);
+  forget();
+  bridge.abandon();
+  closeFile(Promise.resolve(file));
+}
+
+/** Close a page file that nobody uses any more. @param {Promise<PageFile>} opened */
+const closeFile = (opened) => void opened.then((file) => file.close()).catch(() => {});
+
+/**
+ * A request has failed: if that is because the database is gone (deleted by the browser, or taken over), the next request
+ * starts with what is there now.
+ * @param {Homeserver} homeserver
+ */
+export function checkDatabase(homeserver) {
+  if (homeserver === running && homeserver.file.stale instanceof PageFileLost) forget();
 }
 
 async function openDatabase() {
@@ -140,18 +161,34 @@ function forget() {
 
 /** End the homeserver in an orderly way and let go of the database. */
 export async function stopHomeserver() {
-  const ending = life;
-  if (!ending) return;
-  const homeserver = await ending.catch(() => null);
-  if (life === ending) forget();
-  await homeserver?.bridge.close().catch((/** @type {unknown} */ error) => console.error(error));
+  await end();
   release?.();
 }
 
-/** Delete the whole homeserver. */
-export async function resetHomeserver() {
-  await stopHomeserver();
-  await takeLock();
-  await PageFile.destroy(scopedName('homeserver'));
-  release?.();
+/**
+ * End this life, do something to the database, begin the next life. Requests that come meanwhile wait for that.
+ * @param {() => Promise<void>} work
+ */
+export async function betweenLives(work) {
+  const done = end().then(work);
+  life = done.catch(() => {}).then(start);
+  life.catch(() => {}); // whoever waits is told
+  await done;
+  await life;
+}
+
+/** Delete the whole homeserver and begin a new one. */
+export const resetHomeserver = () =>
+  betweenLives(async () => {
+    await takeLock();
+    await PageFile.destroy(scopedName('homeserver'));
+  });
+
+/** End this life, if there is one. */
+async function end() {
+  const ending = life;
+  forget();
+  const homeserver = await ending?.catch(() => null);
+  if (running === homeserver) forget(); // it was starting
+  await homeserver?.bridge.close().catch(() => {}); // the database may be lost, on purpose
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { PageFile } from './page_store/index.js';
-import { ensureHomeserver, resetHomeserver, runningHomeserver, stopHomeserver } from './boot.js';
+import { betweenLives, ensureHomeserver, resetHomeserver } from './boot.js';
 import { drain } from './draining.js';
 import { sentenceOf } from './matrix_errors.js';
 import { currentStatus } from './status.js';
@@ -29,7 +29,7 @@ const COMMANDS = {
   import: async ({ file }) => {
     const homeserver = await ensureHomeserver();
     await homeserver.file.importImage(file, { applicationId: APPLICATION_ID });
-    await stopHomeserver();
+    await betweenLives(async () => {});
   },
   reset: resetHomeserver,
   drain,

@@ -3,7 +3,7 @@
  * Answers requests to the homeserver: which are ours, what the homeserver needs to know of them, who goes first.
  * @module
  */
-import { ensureHomeserver, isStarting } from './boot.js';
+import { checkDatabase, ensureHomeserver, isStarting } from './boot.js';
 import { readConfiguration } from './configuration.js';
 import { findAuthorization } from './credentials.js';
 import { dispatchKeyOf } from './dispatch_key.js';
@@ -54,9 +54,11 @@ async function answer({ request, clientId }, target) {
     const [body, authorization] = await Promise.all([readBody(request), authorizationOf(request, clientId, target, isMedia)]);
     const headers = headersOf(request, authorization);
     const dispatchKey = await dispatchKeyOf(request, clientId, headers.authorization ?? '', body);
-    const { bridge } = await turn(isMedia);
-    const response = await bridge.handle({ method: request.method, target, headers, body, clientId, dispatchKey });
-    if (dispatchKey) noteActivity();
+    const homeserver = await turn(isMedia);
+    const call = { method: request.method, target, headers, body, clientId, dispatchKey };
+    const response = await homeserver.bridge.handle(call);
+    if (response.status === 503) checkDatabase(homeserver);
+    else if (dispatchKey) noteActivity();
     return response;
   } catch (error) {
     console.error(`${request.method} ${target} failed:`, error);

@@ -78,6 +78,14 @@ for (const name of BROWSERS) {
       numbers.forEach((/** @type {string} */ number, /** @type {number} */ index) => assert.notEqual(number, others[index]));
     });
 
+    test('begins anew when the browser has deleted its database', async () => {
+      await page.evaluate(async () => {
+        for (const { name } of await indexedDB.databases()) if (name) indexedDB.deleteDatabase(name);
+      });
+      const carol = await retried(() => tryToRegister(page, 'carol'));
+      assert.equal(carol.status, 200, JSON.stringify(carol.body));
+    });
+
     test('goes out as a file and comes in again', async () => {
       const bob = await register(page, 'bob');
       await page.evaluate(async () => Object.assign(window, { copy: await Reflect.get(window, 'askWorker')({ type: 'export' }) }));
@@ -96,4 +104,23 @@ for (const name of BROWSERS) {
       assert.equal((await fetchJson(page, VERSIONS)).status, 200);
     });
   });
+}
+
+/**
+ * @param {import('puppeteer-core').Page} page
+ * @param {string} username
+ */
+function tryToRegister(page, username) {
+  const body = JSON.stringify({ username, password: 'secret', auth: { type: 'm.login.dummy' } });
+  return fetchJson(page, '/_matrix/client/v3/register', { method: 'POST', body });
+}
+
+/**
+ * As a client does when it is told that the server isn't available.
+ * @template {{ status: number }} T
+ * @param {() => Promise<T>} request
+ */
+async function retried(request) {
+  const first = await request();
+  return first.status === 503 ? request() : first;
 }

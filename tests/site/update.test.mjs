@@ -125,7 +125,9 @@ function pollForEver(headers) {
 async function findUpdate() {
   const registration = await navigator.serviceWorker.ready;
   await registration.update();
-  while (!registration.waiting) await new Promise((resolve) => setTimeout(resolve, 50));
+  const worker = registration.installing ?? registration.waiting;
+  while (worker?.state === 'installing') await new Promise((resolve) => setTimeout(resolve, 50));
+  if (worker?.state !== 'installed') throw new Error(`The newer worker is ${worker?.state ?? 'not there'}.`);
 }
 
 /** In the page. */
