@@ -160,7 +160,8 @@ def fetch_sdist(sdist: Sdist, work: Path) -> Path:
             "The site needs it once; later builds take it from .cache/."
         )
     with tarfile.open(work / f"{sdist.name}-{sdist.version}.tar.gz") as archive:
-        archive.extractall(work, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12's Python has no filters yet
+        archive.extractall(work)
     return work / f"{sdist.name}-{sdist.version}"
 
 

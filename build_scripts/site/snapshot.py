@@ -1,8 +1,8 @@
 """Runs in Pyodide just before the memory snapshot: imports whatever the worker will need in every life.
 
 Nothing here may leave a JavaScript object, a pending task or an extension module behind: none of them can be in a
-snapshot. Nor may a source of randomness that was used: everybody would draw the same numbers from it. (`random` is seeded
-again in every life, by tabstead_edge.bridge; SQLite seeds its own when it is first used, `secrets` asks the browser.)
+snapshot. Nor may a source of randomness that was used: everybody would draw the same numbers from it. (`random` is
+seeded again in every life, by tabstead_edge.bridge; SQLite seeds its own when first used, `secrets` asks the browser.)
 """
 
 import gc

@@ -6,6 +6,8 @@ import { BROWSERS, askWorker, fetchJson, launch, openControlledPage, serveDist }
 import { register } from '../helpers/matrix.mjs';
 
 const VERSIONS = '/_matrix/client/versions';
+/** No interpreter survives so deep a recursion. */
+const DEADLY = 'import json\njson.loads("[" * 100_000)';
 const WHOAMI = '/_matrix/client/v3/account/whoami';
 
 for (const name of BROWSERS) {
@@ -62,10 +64,25 @@ for (const name of BROWSERS) {
 
     test('starts anew when its interpreter died, with all that it had acknowledged', async () => {
       const alice = await register(page, 'alice');
-      const deadly = 'import json\njson.loads("[" * 100_000)';
-      await assert.rejects(askWorker(page, { type: 'python', code: deadly }), /broke down/);
+      await assert.rejects(askWorker(page, { type: 'python', code: DEADLY }), /broke down/);
       const { body } = await fetchJson(page, WHOAMI, alice);
       assert.equal(body.user_id, alice.userId);
+    });
+
+    test('answers media first among those who waited for it to start', async () => {
+      await assert.rejects(askWorker(page, { type: 'python', code: DEADLY }));
+      const order = await page.evaluate(async () => {
+        /** @type {string[]} */
+        const answered = [];
+        const paths = ['versions', 'v3/account/whoami', 'v1/media/config'];
+        const ask = async (/** @type {string} */ path) => {
+          await (await fetch(`/_matrix/client/${path}`)).text();
+          answered.push(path);
+        };
+        await Promise.all(paths.map(ask));
+        return answered;
+      });
+      assert.equal(order[0], 'v1/media/config');
     });
 
     test('draws other random numbers in every life', async () => {
