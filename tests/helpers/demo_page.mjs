@@ -12,7 +12,7 @@ import { join } from 'node:path';
 /** @typedef {import('puppeteer-core').Frame} Frame */
 
 /** Two cores, two browsers and a homeserver: seconds are long. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 30_000;
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 

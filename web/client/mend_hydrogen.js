@@ -21,6 +21,11 @@ const MENDS = [
     'async _tryLoadEncryptedThumbnail() {\n    var _a;\n',
     'async _tryLoadEncryptedThumbnail() {\n    var _a;\n    if (this._wasLoaded) return;\n    this._wasLoaded = true;\n',
   ],
+  // The header of a day is not found among the tiles, and nothing below it would count as visible.
+  [
+    'const startIndex = this._tiles.getTileIndex(this._startTile);',
+    'const startIndex = Math.max(0, this._tiles.getTileIndex(this._startTile));',
+  ],
   // The timeline is a list, in which a heading may not stand on its own.
   ['t.h2({ className: "DateHeader" }', 't.li({ className: "DateHeader" }'],
 ];
