@@ -76,6 +76,8 @@ class HistoryVisibility:
     def may_see(self, event: PersistedEvent) -> bool:
         if event.standing is not Standing.ACCEPTED or event.stream_position is None:
             return False
+        if self._has_lasted_since(event) == "join":
+            return True
         visibility, membership = self._state_before(event)
         if self._admits(visibility, membership, event.position):
             return True
@@ -89,7 +91,13 @@ class HistoryVisibility:
         """The user's membership after the event: `unsigned.membership`."""
         if event.event.type == "m.room.member" and event.event.state_key == self._user_id:
             return event.event.membership or "leave"
-        return self._state_before(event)[1] or "leave"
+        return self._has_lasted_since(event) or self._state_before(event)[1] or "leave"
+
+    def _has_lasted_since(self, event: PersistedEvent) -> str | None:
+        """The user's membership of today, if the event came after it; it spares looking into the state history."""
+        if self._membership is None or event.position <= self._membership.stream_position:
+            return None
+        return self._membership.membership
 
     def _admits(self, visibility: str, membership: str | None, position: int) -> bool:
         if visibility == "world_readable":

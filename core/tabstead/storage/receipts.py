@@ -62,7 +62,7 @@ def select_receipts(db: Db, room_nid: int, reader: str) -> list[Receipt]:
 def select_receipt_changes(db: Db, reader: str, *, after: int, up_to: int) -> list[Receipt]:
     """The marks that moved with after < position <= up_to, in the rooms that the reader is joined to."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM receipts r JOIN memberships m"
+        f"SELECT {_COLUMNS} FROM receipts r CROSS JOIN memberships m"
         " ON m.user_id = ?1 AND m.room_nid = r.room_nid AND m.membership = 'join'"
         " WHERE r.stream_position > ?2 AND r.stream_position <= ?3 AND (r.receipt_type <> ?4 OR r.user_id = ?1)"
         " ORDER BY r.stream_position",

@@ -49,7 +49,7 @@ def select_joined_rooms_with_news(db: Db, user_id: str, *, after: int, up_to: in
     """The room_nids of the rooms that the user is joined to and whose timeline grew with after < position <= up_to."""
     if up_to - after <= _SHORT_WINDOW:
         sql = (
-            "SELECT DISTINCT e.room_nid FROM events e JOIN memberships m"
+            "SELECT DISTINCT e.room_nid FROM events e CROSS JOIN memberships m"
             " ON m.user_id = ?1 AND m.room_nid = e.room_nid AND m.membership = 'join'"
             " WHERE e.stream_position > ?2 AND e.stream_position <= ?3 AND e.standing = 0"
         )

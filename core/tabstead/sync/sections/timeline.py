@@ -62,14 +62,14 @@ def _select_visible(db: Db, view: SyncView, change: RoomChange, wanted: int) -> 
     visibility = HistoryVisibility(db, change.room, view.user_id)
     found: list[PersistedEvent] = []
     up_to = change.up_to
-    for _ in range(_MAX_BATCHES):
-        batch = _select(db, view, change, view.filter.timeline, up_to=up_to, limit=_BATCH)
+    for size in (wanted, *(_BATCH,) * _MAX_BATCHES):
+        batch = _select(db, view, change, view.filter.timeline, up_to=up_to, limit=size)
         for event in batch:
             if event.event_nid == change.member_nid or visibility.may_see(event):
                 found.append(event)
             elif found and event.event.is_state and not view.use_state_after:
                 return found[:wanted], True
-        if len(found) >= wanted or len(batch) < _BATCH:
+        if len(found) >= wanted or len(batch) < size:
             return found[:wanted], False
         up_to = batch[-1].position - 1
     return found, True
