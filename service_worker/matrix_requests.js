@@ -13,7 +13,7 @@ import { noteActivity } from './status.js';
 import { SCOPE, SCOPE_PATH } from './site.js';
 
 /** The headers that the homeserver reads. */
-const HEADERS = ['authorization', 'content-type', 'range', 'if-none-match', 'user-agent'];
+const HEADERS = ['authorization', 'content-type', 'range', 'if-range', 'if-none-match', 'user-agent'];
 
 const MEDIA = /^\/_matrix\/(client\/v1\/media|media)\//;
 
