@@ -34,6 +34,16 @@ after(async () => {
   await site?.close();
 });
 
+/** How many chunks of media are stored; the homeserver is found among all objects of the interpreter. */
+const COUNT_CHUNKS = `
+import gc
+from tabstead.homeserver import Homeserver
+
+homeserver = next(found for found in gc.get_objects() if isinstance(found, Homeserver))
+count = lambda db: db.execute("SELECT count(*) FROM media_chunks").fetchone()[0]
+await homeserver.context.database.read(count)
+`;
+
 /** The homeserver of the page still answers. */
 async function checkNextRequest() {
   assert.equal((await fetchJson(page, '/_matrix/client/versions')).status, 200);
@@ -101,6 +111,28 @@ Context.write_once = carry_out_and_hang
     );
     assert.deepEqual(stored.map((row) => row.event_id), [eventId]);
   });
+});
+
+test('an upload whose worker dies half-way is dispatched again, and is whole', async () => {
+  const person = await register(page, 'uploader');
+  const uploading = page.evaluate(async (headers) => {
+    const body = new Uint8Array(12 << 20);
+    for (let at = 0; at < body.length; at += 65536) crypto.getRandomValues(body.subarray(at, at + 65536));
+    const sent = { method: 'POST', headers: { ...headers, 'content-type': 'video/mp4' }, body };
+    const { content_uri: uri } = await (await fetch('/_matrix/media/v3/upload', sent)).json();
+    const name = uri.slice('mxc://'.length);
+    const received = await (await fetch(`/_matrix/client/v1/media/download/${name}`, { headers })).arrayBuffer();
+    const digests = await Promise.all([body, received].map((bytes) => crypto.subtle.digest('SHA-256', bytes)));
+    return digests.map((digest) => new Uint8Array(digest).toHex());
+  }, person.headers);
+  const chunks = () =>
+    askWorker(page, { type: 'python', code: COUNT_CHUNKS }).then(Number); // of the upload, as far as it came
+  while ((await chunks()) < 50);
+  await devTools.send('ServiceWorker.stopAllWorkers');
+  const [sent, received] = await uploading;
+  assert.equal(received, sent);
+  const problems = await lookIntoDatabase(page, (database) => database.prepare('PRAGMA integrity_check').all());
+  assert.deepEqual(problems.map((problem) => problem.integrity_check), ['ok']);
 });
 
 test('a body nested 100,000 deep is refused, and the next request is answered', async () => {

@@ -5,12 +5,17 @@ import json
 import re
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+TLS = Path(__file__).parent / "tls"
+"""A certificate for localhost that nobody else trusts, and its key."""
 
 Serve = Callable[[], "NativeServer"]
 
@@ -91,6 +96,62 @@ def test_sigterm_ends_it_cleanly(serve: Serve) -> None:
     get(server, "/_matrix/client/versions")
     assert stop(server) == 0
     idle.close()
+
+
+def test_https_and_http_are_served_side_by_side(tmp_path: Path) -> None:
+    file = tmp_path / "tabstead.toml"
+    file.write_text(
+        'server_name = "localhost"\n[listen]\nhttp_port = 0\nhttps_port = 0\n'
+        f'tls_certificate = "{TLS / "certificate.pem"}"\ntls_key = "{TLS / "key.pem"}"\n'
+    )
+    server = NativeServer(file)
+    try:
+        assert server.url.startswith("http://")
+        assert get(server, "/_matrix/client/versions")[0] == 200
+        secure_url = server.read_url()
+        assert secure_url.startswith("https://")
+        trust = ssl.create_default_context(cafile=TLS / "certificate.pem")
+        with urllib.request.urlopen(f"{secure_url}/_matrix/client/versions", context=trust) as response:
+            assert response.status == 200
+        assert stop(server) == 0
+    finally:
+        server.process.kill()
+        server.process.communicate()
+
+
+def test_who_waits_for_news_is_answered_when_the_server_ends(serve: Serve) -> None:
+    server = serve()
+    connection = http.client.HTTPConnection(*server.address)
+    account = json.dumps({"username": "alice", "auth": {"type": "m.login.dummy"}})
+    connection.request("POST", "/_matrix/client/v3/register", account)
+    headers = {"authorization": f"Bearer {json.loads(connection.getresponse().read())['access_token']}"}
+    connection.request("GET", "/_matrix/client/v3/sync", headers=headers)
+    since = json.loads(connection.getresponse().read())["next_batch"]
+    connection.request("GET", f"/_matrix/client/v3/sync?since={since}&timeout=600000", headers=headers)
+    get(server, "/_matrix/client/versions")  # by now the server has the request
+    assert stop(server) == 0
+    response = connection.getresponse()
+    assert response.status == 200
+    assert "rooms" not in json.loads(response.read()), "there was no news"
+    connection.close()
+
+
+def test_a_big_upload_in_chunks_and_a_head_request_pass_the_real_server(serve: Serve) -> None:
+    server = serve()
+    connection = http.client.HTTPConnection(*server.address)
+    account = json.dumps({"username": "alice", "auth": {"type": "m.login.dummy"}})
+    connection.request("POST", "/_matrix/client/v3/register", account)
+    token = json.loads(connection.getresponse().read())["access_token"]
+    headers = {"authorization": f"Bearer {token}"}
+    chunk = bytes(range(256)) * 4096
+    connection.request("POST", "/_matrix/media/v3/upload", iter([chunk] * 12), headers, encode_chunked=True)
+    name = json.loads(connection.getresponse().read())["content_uri"].removeprefix("mxc://")
+    for method, body in (("GET", chunk * 12), ("HEAD", b"")):
+        connection.request(method, f"/_matrix/client/v1/media/download/{name}", headers=headers)
+        response = connection.getresponse()
+        assert response.headers["content-length"] == str(12 * len(chunk))
+        assert response.read() == body
+    connection.close()
 
 
 def test_the_signing_key_survives_a_restart(serve: Serve, tmp_path: Path) -> None:
