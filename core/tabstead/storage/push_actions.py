@@ -63,7 +63,7 @@ def insert_push_action(
             event_position,
             thread_id,
             int(highlights),
-            json.dumps(list(actions), ensure_ascii=False, separators=(",", ":")),
+            _encode_actions(list(actions)),
         ),
     )
 
@@ -111,7 +111,9 @@ def select_notifications(
         (user_id, before, int(only_highlights), limit),
     )
     return [
-        Notification(room_nid=room_nid, event_position=event_position, actions=json.loads(actions), read=not unread)
+        Notification(
+            room_nid=room_nid, event_position=event_position, actions=_decode_actions(actions), read=not unread
+        )
         for room_nid, event_position, actions, unread in rows
     ]
 
@@ -137,3 +139,27 @@ def delete_push_actions_of_event(db: Db, room_nid: int, event_position: int) -> 
         " AND user_id IN (SELECT user_id FROM memberships WHERE room_nid = ?1)",
         (room_nid, event_position),
     )
+
+
+_SOUND: Final = {"set_tweak": "sound", "value": "default"}
+_HIGHLIGHT: Final = {"set_tweak": "highlight"}
+
+_USUAL_ACTIONS: Final[tuple[list[Any], ...]] = (
+    ["notify"],
+    ["notify", _SOUND],
+    ["notify", _SOUND, _HIGHLIGHT],
+    ["notify", _HIGHLIGHT],
+)
+"""What the default rules say. Stored as an index into this; never reorder it."""
+
+
+def _encode_actions(actions: list[Any]) -> str:
+    if actions in _USUAL_ACTIONS:
+        return str(_USUAL_ACTIONS.index(actions))
+    return json.dumps(actions, ensure_ascii=False, separators=(",", ":"))
+
+
+def _decode_actions(text: str) -> list[Any]:
+    decoded = json.loads(text)
+    actions: list[Any] = _USUAL_ACTIONS[decoded] if isinstance(decoded, int) else decoded
+    return actions

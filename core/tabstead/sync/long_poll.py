@@ -105,7 +105,8 @@ class LongPoll:
 
     async def _build(self, request: SyncRequest, since: SyncToken | None, sync_filter: SyncFilter) -> SyncAnswer:
         self._typing_users.expire()
-        serial, now_ms = self._typing_users.issue_serial(), self._now_ms()
+        serial = self._typing_users.issue_serial()
+        now_ms = max(serial, self._now_ms())
 
         def build(db: Db) -> SyncAnswer:
             view = SyncView(

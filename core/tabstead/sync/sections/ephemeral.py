@@ -39,8 +39,11 @@ def typing_changes(db: Db, view: SyncView) -> dict[int, list[str]]:
     else:
         room_ids = typing.rooms_changed_since(view.since.ephemeral)
         if view.since.ephemeral < typing.born:
-            shown = [get_room(db, room_nid).room_id for room_nid in view.since.typing_rooms]
-            room_ids = list(dict.fromkeys([*room_ids, *shown]))
+            room_ids += [
+                get_room(db, room_nid).room_id
+                for room_nid in view.since.typing_rooms
+                if is_joined(db, view.user_id, room_nid)
+            ]
     rooms = [room for room in (find_room(db, room_id) for room_id in room_ids) if room is not None]
     return {room.room_nid: typing.users(room.room_id) for room in rooms if is_joined(db, view.user_id, room.room_nid)}
 

@@ -63,6 +63,6 @@ CREATE TABLE push_actions (
     thread_id TEXT NOT NULL,                      -- 'main' or a thread root's event id
     unread INTEGER NOT NULL,                      -- 0: the user has spoken since
     highlights INTEGER NOT NULL,
-    actions TEXT NOT NULL,                        -- JSON
+    actions TEXT NOT NULL,                        -- JSON; a number for usual ones
     PRIMARY KEY (user_id, room_nid, event_position)
 ) WITHOUT ROWID;
