@@ -6,6 +6,7 @@ An unknown condition, or one whose parameters make no sense, never holds.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from tabstead.protocol.auth_rules.power_levels import PowerLevels
@@ -172,7 +173,8 @@ def _property(event: JsonDict, path: str) -> Any:
     return value
 
 
-def _steps(path: str) -> list[str]:
+@lru_cache(maxsize=256)
+def _steps(path: str) -> tuple[str, ...]:
     """(appendix "Dot-separated property paths")"""
     steps, position = [], 0
     while position <= len(path):
@@ -180,7 +182,7 @@ def _steps(path: str) -> list[str]:
         assert match is not None, "every step matches, if only as nothing"
         steps.append(re.sub(r"\\([.\\])", r"\1", match[0]))
         position = match.end() + 1
-    return steps
+    return tuple(steps)
 
 
 def _is_same_scalar(value: object, wanted: object) -> bool:
