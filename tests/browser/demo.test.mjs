@@ -1,12 +1,12 @@
 // @ts-check
 /** Two people talk through the homeserver in the page, in real browsers: the demo as a visitor sees it. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { deflateSync, crc32 } from 'node:zlib';
-import { BROWSERS, launch, serveDist } from '../helpers/browser.mjs';
+import { BROWSERS, DIST, launch, serveDist } from '../helpers/browser.mjs';
 import { DemoPage, DESKTOP, PHONE } from '../helpers/demo_page.mjs';
 
 const PICTURE_WIDTH = 320;
@@ -43,10 +43,11 @@ for (const browserName of BROWSERS) {
     let demo;
     /** @type {string} */
     let folder;
+    const mounts = { '/': DIST };
 
     before(async () => {
       folder = mkdtempSync(join(tmpdir(), 'tabstead-demo-'));
-      server = await serveDist();
+      server = await serveDist({ mounts });
       browser = await launch(browserName);
       demo = await DemoPage.open(browser, server.url);
     });
@@ -57,6 +58,14 @@ for (const browserName of BROWSERS) {
       rmSync(folder, { recursive: true, force: true });
     });
 
+    it('names the stages of a first visit, and counts the bytes of the download', async () => {
+      const stages = await demo.stages();
+      assert.ok(stages.some((text) => /^Download the homeserver [\d.]+ [KM]?B of [\d.]+ MB$/.test(text)), stages.join('\n'));
+      const order = ['Download', 'Start', 'Introduce', 'Open'].map((stage) => stages.findIndex((text) => text.startsWith(stage)));
+      assert.deepEqual(order, order.toSorted((a, b) => a - b));
+      assert.ok(order[0] >= 0);
+    });
+
     it('lets Alice and Bob read what the other says', async () => {
       await demo.say('alice', 'Good evening, Bob.');
       await demo.reads('bob', 'Good evening, Bob.');
@@ -64,11 +73,31 @@ for (const browserName of BROWSERS) {
       await demo.reads('alice', 'What a quiet night.');
     });
 
+    it('shows how the homeserver is doing, without being asked', async () => {
+      assert.equal(await demo.status('state'), 'Running');
+      assert.match(await demo.status('wake'), /in \d+\.\d\d s$/);
+      assert.match(await demo.status('bytes'), /^[\d.]+ [KM]B$/);
+      const before = Number(await demo.status('events'));
+      await demo.say('alice', 'Are you counting?');
+      await demo.page.waitForFunction(
+        (events) => Number(document.querySelector('#status-events')?.textContent) > events,
+        { timeout: 30_000 },
+        before,
+      );
+    });
+
+    it('has a door for developers in the console', async () => {
+      const run = (/** @type {string} */ code) => demo.page.evaluate((python) => Reflect.get(window, 'tabstead').python(python), code);
+      assert.equal(await run('6 * 7'), '42');
+      const status = await demo.page.evaluate(() => Reflect.get(window, 'tabstead').status());
+      assert.equal(status.homeserver, 'running');
+    });
+
     it('stores nothing of it that a server could read', async () => {
       const events = await demo.storedEvents();
       const messages = events.filter((/** @type {any} */ event) => event.state_key === undefined);
       assert.deepEqual(new Set(messages.map((/** @type {any} */ event) => event.type)), new Set(['m.room.encrypted']));
-      assert.equal(messages.length, 2);
+      assert.equal(messages.length, 3);
       assert.doesNotMatch(JSON.stringify(events), /quiet night/);
     });
 
@@ -136,6 +165,33 @@ for (const browserName of BROWSERS) {
         });
       }
     }
+
+    it('starts anew when the browser has thrown its database away', async () => {
+      await demo.page.setViewport(DESKTOP);
+      await demo.loseDatabase();
+      await demo.reload();
+      await demo.say('alice', 'Where is everybody?');
+      await demo.reads('bob', 'Where is everybody?');
+    });
+
+    it('hands over to a newer version and loses nothing', async () => {
+      const newer = mkdtempSync(join(tmpdir(), 'tabstead-newer-'));
+      cpSync(DIST, newer, { recursive: true });
+      const script = join(newer, 'service_worker.js');
+      writeFileSync(script, `${readFileSync(script, 'utf8')}\n// a newer version\n`);
+      mounts['/'] = newer;
+      try {
+        await demo.page.evaluate(() => Reflect.get(window, 'tabstead').update());
+        await (await demo.page.waitForSelector('#update', { visible: true, timeout: 30_000 }))?.click();
+        await demo.page.waitForNavigation({ timeout: 60_000 });
+        await demo.isReady();
+        await demo.reads('bob', 'Where is everybody?');
+        assert.equal(await demo.page.$eval('#update', (button) => button.hasAttribute('hidden')), true);
+      } finally {
+        mounts['/'] = DIST;
+        rmSync(newer, { recursive: true, force: true });
+      }
+    });
 
     it('shows one client at a time on a phone, with a switch', async () => {
       await demo.page.setViewport(PHONE);

@@ -38,6 +38,7 @@ export class DemoPage {
     demo.page.on('pageerror', (error) => console.error('page:', error));
     await demo.page.setViewport(DESKTOP);
     await demo.page.evaluateOnNewDocument(keepSavedFiles);
+    await demo.page.evaluateOnNewDocument(noteStages);
     await demo.page.goto(url);
     await demo.isReady();
     return demo;
@@ -46,6 +47,15 @@ export class DemoPage {
   async reload() {
     await this.page.reload();
     await this.isReady();
+  }
+
+  /** Delete the server's database, but nothing of what the page keeps. */
+  async loseDatabase() {
+    await this.page.evaluate(async () => {
+      const { port1, port2 } = new MessageChannel();
+      navigator.serviceWorker.controller?.postMessage({ type: 'reset' }, [port2]);
+      await new Promise((resolve) => (port1.onmessage = resolve));
+    });
   }
 
   /** Both clients are open; or the test fails with what the page says instead. */
@@ -57,6 +67,20 @@ export class DemoPage {
       { timeout: PATIENCE_MS },
     );
     assert.equal(await this.trouble(), null);
+  }
+
+  /** What the progress said on the way, stage by stage. @returns {Promise<string[]>} */
+  async stages() {
+    const noted = await this.page.evaluate(() => /** @type {any} */ (window).notedStages);
+    return noted.map((/** @type {string} */ text) => text.replace(/\s+/g, ' ').trim());
+  }
+
+  /**
+   * A value of the status line.
+   * @param {string} name
+   */
+  async status(name) {
+    return this.page.$eval(`#status-${name}`, (value) => value.textContent ?? '');
   }
 
   /** What the page explains instead of showing the clients. */
@@ -215,6 +239,17 @@ export class DemoPage {
     mkdirSync(SCREENSHOTS, { recursive: true });
     await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
   }
+}
+
+/** In the page: note what the progress says. */
+function noteStages() {
+  /** @type {string[]} */
+  const stages = [];
+  Object.assign(window, { notedStages: stages });
+  document.addEventListener('DOMContentLoaded', () => {
+    const progress = document.querySelector('.boot__now');
+    if (progress) new MutationObserver(() => stages.push(progress.textContent ?? '')).observe(progress, { childList: true, subtree: true });
+  });
 }
 
 /** In the page: keep what is offered as a download. */

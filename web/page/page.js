@@ -29,13 +29,35 @@ function onNotice(notice) {
   if (notice.type === 'status') showStatus(notice.status);
   if (notice.type === 'failure') {
     showState('failed');
-    tell(notice.message);
+    tell(notice.message, 'error');
   }
 }
 
-/** @param {string} text shown at the foot of the page until the next */
-function tell(text) {
-  byId('notice').textContent = text;
+/** How long good news stays; bad news stays until there is other. */
+const NOTICE_MS = 10_000;
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let fading;
+
+/**
+ * Say something at the foot of the page.
+ * @param {string} text
+ * @param {"news" | "error"} [tone]
+ */
+function tell(text, tone = 'news') {
+  const notice = byId('notice');
+  clearTimeout(fading);
+  notice.textContent = text;
+  notice.dataset.tone = tone;
+  if (tone === 'news') fading = setTimeout(() => (notice.textContent = ''), NOTICE_MS);
+}
+
+/**
+ * @param {unknown} error
+ */
+function tellError(error) {
+  console.error(error);
+  tell(error instanceof Error ? error.message : String(error), 'error');
 }
 
 /** Close what another tab has taken over. */
@@ -135,16 +157,13 @@ async function command(doing, work, done) {
   tell(doing);
   panes.close();
   const outcome = await work().then(
-    () => done,
-    (error) => {
-      console.error(error);
-      return error instanceof Error ? error.message : String(error);
-    },
+    () => () => tell(done),
+    (error) => () => tellError(error),
   );
   byId('trouble').hidden = true;
   await openPanes().catch((error) => showTrouble(troubleOf(error), { error }));
   byId('menu-button').toggleAttribute('disabled', false);
-  tell(outcome);
+  outcome();
 }
 
 /** @param {WorkerLink} link */
