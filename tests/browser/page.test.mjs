@@ -99,6 +99,28 @@ for (const browserName of BROWSERS) {
   });
 }
 
+describe('two sites on one origin', () => {
+  it('are two homeservers with people of their own', async () => {
+    const server = await serveDist({ mounts: { '/': DIST, '/cabin/': DIST } });
+    const browser = await launch('chromium');
+    try {
+      const house = await DemoPage.open(browser, server.url);
+      await house.say('alice', 'Anybody in the house?');
+      await house.reads('bob', 'Anybody in the house?');
+      const cabin = await DemoPage.open(browser, `${server.url}cabin/`);
+      await cabin.say('alice', 'Anybody in the cabin?');
+      await cabin.reads('bob', 'Anybody in the cabin?');
+      await house.page.bringToFront();
+      await house.reload();
+      await house.reads('bob', 'Anybody in the house?');
+      assert.doesNotMatch(await (await house.client('bob')).$eval('.Timeline', (timeline) => timeline.textContent ?? ''), /cabin/);
+    } finally {
+      await browser.close();
+      await server.close();
+    }
+  });
+});
+
 describe('the page in chromium, over plain HTTP', () => {
   it('explains that the address is not secure', async () => {
     const server = await serveDist();
