@@ -1,0 +1,37 @@
+// @ts-check
+/**
+ * The measures run and say what they promise, each on a small scale. Their times depend on the machine and are nobody's
+ * expectation here; the bytes that are written don't.
+ * @module
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const MEASURE = fileURLToPath(new URL('../../build_scripts/measure', import.meta.url));
+
+/** @param {string[]} parameters @returns {Promise<any>} the last line's JSON */
+async function measure(...parameters) {
+  const { stdout } = await promisify(execFile)(MEASURE, parameters, { maxBuffer: 1 << 24 });
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
+}
+
+test('a send writes a few kilobytes, far less than the peers do for the same SQL', async () => {
+  const { results } = await measure('durable-send', '--events', '32', '--megabytes', '1');
+  const [ours, waSqlite, idbfs] = results.map((/** @type {any} */ result) => result['KB written per event']);
+  assert.ok(ours > 1 && ours < 8, `${ours} KB per event`);
+  assert.ok(ours * 4 < waSqlite && waSqlite < idbfs, `${waSqlite} and ${idbfs} KB per event`);
+});
+
+test('a wake-up is timed with an empty and a filled database, beside plain Pyodide', async () => {
+  const { results, moreMemoryMB } = await measure('wake', '--rounds', '1', '--megabytes', '2');
+  assert.equal(results.length, 3);
+  for (const result of results) assert.ok(result['median ms'] > 0);
+  assert.ok(moreMemoryMB < 64, `${moreMemoryMB} MB more`);
+});
+
+test('an unknown measure is told which ones there are', async () => {
+  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send wake/.test(stderr));
+});
