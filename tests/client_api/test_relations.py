@@ -47,10 +47,14 @@ async def test_of_replacements_the_newest_valid_one_counts(alice: Client, bob: C
     await alice.send(room_id, {**edit, "body": "* of another type"}, "m.sticker")
     await alice.send(room_id, relating(words, "m.replace", body="* without new content"))
 
+    await alice.send(room_id, relating(newest, "m.replace", **{"m.new_content": {"body": "an edit of an edit"}}))
+    elsewhere = await alice.create_room()
+    await alice.send(elsewhere, {**edit, "body": "* from another room"})
+
     replaced = (await relations_of(bob, room_id, words))["m.replace"]
     assert replaced["event_id"] == newest
     assert replaced["content"]["body"] == "* best"
-    assert bodies((await alice.messages(room_id, limit=6))["chunk"])[-1] == "words"
+    assert bodies((await alice.messages(room_id, "f", limit=100))["chunk"])[0] == "words"
     assert await relations_of(bob, room_id, newest) == {}
     await alice.redact(room_id, words)
     assert await relations_of(bob, room_id, words) == {}

@@ -162,9 +162,10 @@ async def test_who_left_sees_the_room_as_they_left_it(alice: Client, bob: Client
     await bob.join(room_id)
     await alice.send(room_id, "seen")
     await bob.leave(room_id)
-    await alice.send(room_id, "unseen")
+    unseen = await alice.send(room_id, "unseen")
     await alice.send_state(room_id, "m.room.name", {"name": "New"})
 
+    assert await bob.refused("GET", f"/v3/rooms/{room_id}/event/{quoted(unseen)}") == (404, "M_NOT_FOUND")
     assert await texts(bob, room_id) == ["seen"]
     assert await bob.state(room_id, "m.room.name") == {"name": "Old"}
     state = await bob.get(f"/v3/rooms/{room_id}/state")

@@ -96,6 +96,7 @@ async def test_knocking(server: TestServer, alice: Client, bob: Client) -> None:
 
     await alice.send_state(room_id, "m.room.join_rules", {"join_rule": "knock"})
     assert await bob.post(f"/v3/knock/{room_id}", {"reason": "please"}) == {"room_id": room_id}
+    await bob.post(f"/v3/knock/{room_id}", {"reason": "knock knock"})
     assert (await alice.state(room_id, "m.room.member", bob.user_id))["reason"] == "please"
     assert await bob.refused("POST", f"/v3/join/{room_id}") == (403, "M_FORBIDDEN")
     await alice.invite(room_id, bob)
@@ -184,6 +185,9 @@ async def test_a_changed_profile_reaches_the_rooms_that_were_joined(
 ) -> None:
     joined = await alice.create_room(preset="public_chat")
     invited = await alice.create_room(invite=[bob.user_id])
+    sealed = await alice.create_room(preset="public_chat")
+    await bob.join(sealed)
+    await alice.send_state(sealed, "m.room.join_rules", {"join_rule": "private"})
     await bob.join(joined)
     profile = Profile(displayname="Bob B.", avatar_url="mxc://tab.test/bob")
     local_server = server.homeserver.context.local_server
@@ -194,4 +198,5 @@ async def test_a_changed_profile_reaches_the_rooms_that_were_joined(
         "displayname": "Bob B.",
         "avatar_url": "mxc://tab.test/bob",
     }
-    assert (await alice.state(invited, "m.room.member", bob.user_id)).get("displayname") != "Bob B."
+    for unchanged in (invited, sealed):
+        assert (await alice.state(unchanged, "m.room.member", bob.user_id)).get("displayname") != "Bob B."
