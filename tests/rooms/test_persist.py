@@ -175,9 +175,7 @@ def test_a_redaction_may_come_before_what_it_redacts(room: ForkedRoom) -> None:
 
 def test_a_redaction_by_who_may_not_is_an_event_without_effect() -> None:
     room = ForkedRoom.open("11")
-    room.server = type(room.server)(
-        name="other.test", signing_key=room.server.signing_key, now_ms=room.server.now_ms
-    )
+    room.server = type(room.server)(name="other.test", signing_key=room.server.signing_key, now_ms=room.server.now_ms)
     words = room.add(room.tip(), content={"body": "words"})
     eve = "@eve:other.test"
     room.add(room.tip(), sender=eve, event_type="m.room.member", state_key=eve, content={"membership": "join"})

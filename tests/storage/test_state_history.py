@@ -50,7 +50,6 @@ def member(number: int) -> StateTuple:
     return "m.room.member", f"@user{number}:tab.test"
 
 
-
 def test_a_snapshot_is_its_base_with_the_changes(db: sqlite3.Connection, room_nid: int) -> None:
     first = add_snapshot(db, room_nid, EMPTY, {NAME: 1, TOPIC: 2})
     second = add_snapshot(db, room_nid, first, {NAME: 3, member(1): 4})
@@ -106,9 +105,7 @@ def test_the_current_state_is_read_from_its_own_table(db: sqlite3.Connection, ro
     assert find_state_event(db, snapshot, *TOPIC) == 2
 
 
-def test_a_keyframe_comes_when_the_changes_reach_the_size_of_the_state(
-    db: sqlite3.Connection, room_nid: int
-) -> None:
+def test_a_keyframe_comes_when_the_changes_reach_the_size_of_the_state(db: sqlite3.Connection, room_nid: int) -> None:
     snapshot = add_snapshot(db, room_nid, EMPTY, {member(number): number for number in range(1, 51)})
     for event_nid in range(100, 200):
         snapshot = add_snapshot(db, room_nid, snapshot, {NAME: event_nid})

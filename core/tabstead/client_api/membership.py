@@ -86,9 +86,7 @@ def post_unban(call: Call, db: Db) -> Response:
 
 def _join(call: Call, db: Db, room: Room) -> Response:
     server, requester = call.context.local_server, call.requester
-    membership.join_room(
-        db, server, room, requester.user_id, is_guest=requester.is_guest, reason=_reason(call)
-    )
+    membership.join_room(db, server, room, requester.user_id, is_guest=requester.is_guest, reason=_reason(call))
     return json_response({"room_id": room.room_id})
 
 

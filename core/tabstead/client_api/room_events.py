@@ -22,9 +22,7 @@ def put_message_event(call: Call, db: Db) -> Response:
     return _send_once(call, db, f"send/{event_type}", draft)
 
 
-@routes.write(
-    "PUT", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}", access=Access.USER, limit=SENDING
-)
+@routes.write("PUT", "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}", access=Access.USER, limit=SENDING)
 def put_redaction(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}. § Redactions."""
     event_id = call.parameter("eventId")

@@ -47,9 +47,7 @@ def get_members(call: Call, db: Db) -> Response:
     view = view_of(call, db)
     if "at" in call.query:
         view = state_at(db, view, parse_timeline_token(call.query["at"]))
-    members = [
-        member for member in read_view_state(db, view, ("m.room.member",)) if _is_wanted(member, call.query)
-    ]
+    members = [member for member in read_view_state(db, view, ("m.room.member",)) if _is_wanted(member, call.query)]
     return json_response({"chunk": show_state(call, db, members)})
 
 

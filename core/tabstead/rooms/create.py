@@ -157,4 +157,3 @@ def _named_state(creation: RoomCreation) -> Iterator[Draft]:
         text = [{"body": creation.topic, "mimetype": "text/plain"}]
         content = {"topic": creation.topic, "m.topic": {"m.text": text}}
         yield Draft(type="m.room.topic", state_key="", content=content)
-

@@ -137,6 +137,6 @@ def is_world_readable(db: Db, room: Room) -> bool:
 
 
 def _visibility_of(event: PersistedEvent | None) -> str:
-    """"Shared" is what no event, or one that says nothing known, amounts to."""
+    """ "Shared" is what no event, or one that says nothing known, amounts to."""
     visibility = None if event is None else event.event.content.get("history_visibility")
     return visibility if isinstance(visibility, str) and visibility in _KNOWN else "shared"

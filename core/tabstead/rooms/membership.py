@@ -88,25 +88,19 @@ def leave_room(db: Db, server: LocalServer, room: Room, user_id: str, *, reason:
     send_membership(db, server, room, _content("leave", reason), sender=user_id, target=user_id)
 
 
-def kick_user(
-    db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None
-) -> None:
+def kick_user(db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None) -> None:
     """Make someone leave who is in the room, invited to it or knocking on it. Raises Forbidden."""
     if membership_of(db, room, target) not in _MAY_BE_KICKED:
         raise Forbidden(f"{target} is not in the room.")
     send_membership(db, server, room, _content("leave", reason), sender=sender, target=target)
 
 
-def ban_user(
-    db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None
-) -> None:
+def ban_user(db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None) -> None:
     """Ban a user, who need not be in the room. Raises Forbidden."""
     send_membership(db, server, room, _content("ban", reason), sender=sender, target=target)
 
 
-def unban_user(
-    db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None
-) -> None:
+def unban_user(db: Db, server: LocalServer, room: Room, sender: str, target: str, *, reason: str | None = None) -> None:
     """Lift a ban. Raises Forbidden."""
     if membership_of(db, room, target) != "ban":
         raise Forbidden(f"{target} is not banned.")

@@ -46,9 +46,7 @@ def find_event_in(db: Db, snapshot: int, event_type: str, state_key: str = "") -
     return None if event_nid is None else get_event(db, event_nid)
 
 
-def read_state_events(
-    db: Db, snapshot: int, types: Iterable[str] | None = None
-) -> dict[StateTuple, PersistedEvent]:
+def read_state_events(db: Db, snapshot: int, types: Iterable[str] | None = None) -> dict[StateTuple, PersistedEvent]:
     """A snapshot's state events, or those of these types."""
     return _load(db, read_state(db, snapshot, types))
 
@@ -80,9 +78,7 @@ def state_after(db: Db, event: PersistedEvent) -> int:
     return add_snapshot(db, event.room_nid, event.state_before, {event.event.state_tuple: event.event_nid})
 
 
-def find_event_after(
-    db: Db, event: PersistedEvent, event_type: str, state_key: str = ""
-) -> PersistedEvent | None:
+def find_event_after(db: Db, event: PersistedEvent, event_type: str, state_key: str = "") -> PersistedEvent | None:
     """A state event of the state after an event. Writes nothing."""
     if event.event.state_key == state_key and event.event.type == event_type:
         return event
@@ -116,9 +112,7 @@ def resolve_snapshots(db: Db, room: Room, snapshots: Sequence[int]) -> int:
     return _add_resolved(db, room, distinct[0], states[0], resolved)
 
 
-def _add_resolved(
-    db: Db, room: Room, base: int, base_state: StateMap, resolved: dict[StateTuple, EventID]
-) -> int:
+def _add_resolved(db: Db, room: Room, base: int, base_state: StateMap, resolved: dict[StateTuple, EventID]) -> int:
     event_nids = select_event_nids(db, resolved.values())
     changes: dict[StateTuple, int | None] = dict.fromkeys(base_state.keys() - resolved.keys())
     for state_tuple, event_id in resolved.items():

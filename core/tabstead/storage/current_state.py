@@ -66,9 +66,7 @@ def update_current(
     for state_tuple, (previous_nid, event_nid) in changes.items():
         tuple_nid = intern_state_tuple(db, state_tuple)
         if event_nid is None:
-            db.execute(
-                "DELETE FROM current_state WHERE room_nid = ? AND tuple_nid = ?", (room_nid, tuple_nid)
-            )
+            db.execute("DELETE FROM current_state WHERE room_nid = ? AND tuple_nid = ?", (room_nid, tuple_nid))
         else:
             db.execute(
                 "INSERT INTO current_state (room_nid, tuple_nid, event_nid) VALUES (?, ?, ?)"

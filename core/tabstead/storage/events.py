@@ -188,15 +188,11 @@ def select_standings(db: Db, event_ids: Iterable[str]) -> dict[int, tuple[EventI
 
 def find_event_at(db: Db, room_nid: int, position: int) -> PersistedEvent | None:
     """The event at exactly this position of the room."""
-    row = db.execute(
-        f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position = ?", (room_nid, position)
-    ).fetchone()
+    row = db.execute(f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position = ?", (room_nid, position)).fetchone()
     return None if row is None else _persisted(row)
 
 
-def select_transaction_ids(
-    db: Db, user_id: str, device_id: str, event_nids: Iterable[int]
-) -> dict[int, str]:
+def select_transaction_ids(db: Db, user_id: str, device_id: str, event_nids: Iterable[int]) -> dict[int, str]:
     """The transaction ids under which this device sent events, by event_nid."""
     rows = db.execute(
         "SELECT e.event_nid, e.transaction_id FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
@@ -227,9 +223,7 @@ def select_rooms_with_news(db: Db, *, after: int, up_to: int) -> set[int]:
     return {room_nid for (room_nid,) in rows}
 
 
-def find_event_by_time(
-    db: Db, room_nid: int, ts: int, *, up_to: int, forwards: bool
-) -> PersistedEvent | None:
+def find_event_by_time(db: Db, room_nid: int, ts: int, *, up_to: int, forwards: bool) -> PersistedEvent | None:
     """The event of the timeline, not after `up_to`, that is nearest to a time (ms): at or after it, or at or before it.
 
     Of several at the same time the first, or the last.

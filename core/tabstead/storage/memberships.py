@@ -79,9 +79,7 @@ def select_members(db: Db, room_nid: int, memberships: Iterable[str] = (JOINED,)
 
 def select_joined_users(db: Db, room_nid: int) -> list[str]:
     """The user ids of the joined members."""
-    rows = db.execute(
-        "SELECT user_id FROM memberships WHERE room_nid = ? AND membership = 'join'", (room_nid,)
-    )
+    rows = db.execute("SELECT user_id FROM memberships WHERE room_nid = ? AND membership = 'join'", (room_nid,))
     return [user_id for (user_id,) in rows]
 
 

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from tabstead.storage.database import Db
 
 
-def insert_relation(
-    db: Db, event_nid: int, relates_to: str, relation_type: str, aggregation_key: str | None
-) -> None:
+def insert_relation(db: Db, event_nid: int, relates_to: str, relation_type: str, aggregation_key: str | None) -> None:
     db.execute(
         "INSERT INTO event_relations (event_nid, relates_to, relation_type, aggregation_key) VALUES (?, ?, ?, ?)",
         (event_nid, relates_to, relation_type, aggregation_key),
@@ -54,9 +52,7 @@ def select_related_ids(db: Db, room_nid: int, parents: Iterable[str]) -> list[st
     return [event_id for (event_id,) in rows]
 
 
-def select_relations_to(
-    db: Db, event_ids: Iterable[str], relation_types: Iterable[str]
-) -> list[tuple[str, str, int]]:
+def select_relations_to(db: Db, event_ids: Iterable[str], relation_types: Iterable[str]) -> list[tuple[str, str, int]]:
     """(related event id, relation type, event_nid) of what relates to these events, in the order of the stream."""
     rows = db.execute(
         "SELECT r.relates_to, r.relation_type, r.event_nid FROM json_each(?) j"
@@ -67,9 +63,7 @@ def select_relations_to(
     return rows.fetchall()
 
 
-def is_related_to(
-    db: Db, event_id: str, relation_types: Iterable[str] | None, senders: Iterable[str] | None
-) -> bool:
+def is_related_to(db: Db, event_id: str, relation_types: Iterable[str] | None, senders: Iterable[str] | None) -> bool:
     """Whether an event relates to this one, in one of these ways and from one of these users, where given."""
     row = db.execute(
         "SELECT 1 FROM event_relations r JOIN events e USING (event_nid) WHERE r.relates_to = ?1"

@@ -61,9 +61,7 @@ def select_forward_extremities(db: Db, room_nid: int) -> list[int]:
     return [event_nid for (event_nid,) in rows]
 
 
-def update_forward_extremities(
-    db: Db, room_nid: int, *, removed: Iterable[int], added: Iterable[int]
-) -> None:
+def update_forward_extremities(db: Db, room_nid: int, *, removed: Iterable[int], added: Iterable[int]) -> None:
     db.executemany(
         "DELETE FROM forward_extremities WHERE room_nid = ? AND event_nid = ?",
         [(room_nid, event_nid) for event_nid in removed],

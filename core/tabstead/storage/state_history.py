@@ -130,9 +130,7 @@ def _find_row(db: Db, snapshot: int) -> _Row:
     return _Row(base=base, size=size, since_keyframe=since_keyframe, set_hash=set_hash)
 
 
-def _effective_changes(
-    db: Db, base: int, changes: Mapping[StateTuple, int | None]
-) -> dict[int, tuple[int, int]]:
+def _effective_changes(db: Db, base: int, changes: Mapping[StateTuple, int | None]) -> dict[int, tuple[int, int]]:
     """The changes that change something, by tuple_nid: the event_nid before and after, 0 for none."""
     effective = {}
     for state_tuple, event_nid in changes.items():

@@ -19,19 +19,14 @@ def intern_state_tuple(db: Db, state_tuple: StateTuple) -> int:
 
 
 def find_state_tuple(db: Db, state_tuple: StateTuple) -> int | None:
-    row = db.execute(
-        "SELECT tuple_nid FROM state_tuples WHERE type = ? AND state_key = ?", state_tuple
-    ).fetchone()
+    row = db.execute("SELECT tuple_nid FROM state_tuples WHERE type = ? AND state_key = ?", state_tuple).fetchone()
     return None if row is None else int(row[0])
 
 
-def select_state_tuples(
-    db: Db, tuple_nids: Iterable[int], types: Iterable[str] | None = None
-) -> dict[int, StateTuple]:
+def select_state_tuples(db: Db, tuple_nids: Iterable[int], types: Iterable[str] | None = None) -> dict[int, StateTuple]:
     """The state tuples of these numbers; only those of the types, if types are given."""
     sql = (
-        "SELECT t.tuple_nid, t.type, t.state_key FROM json_each(?) j"
-        " CROSS JOIN state_tuples t ON t.tuple_nid = j.value"
+        "SELECT t.tuple_nid, t.type, t.state_key FROM json_each(?) j CROSS JOIN state_tuples t ON t.tuple_nid = j.value"
     )
     parameters = [json.dumps(list(tuple_nids))]
     if types is not None:
