@@ -136,6 +136,7 @@ async def test_an_event_is_found_in_its_own_room_alone(alice: Client, bob: Clien
 
 
 async def test_members(server: TestServer, alice: Client, bob: Client) -> None:
+    before = (await alice.sync())["next_batch"]
     room_id = await alice.create_room(preset="public_chat")
     carol = await server.register("carol")
     await alice.invite(room_id, carol)
@@ -152,6 +153,7 @@ async def test_members(server: TestServer, alice: Client, bob: Client) -> None:
     assert await members(not_membership="leave") == {alice.user_id, carol.user_id}
     assert await members(membership="leave", not_membership="invite") == {alice.user_id, bob.user_id}
     assert await members(at=early) == {alice.user_id, carol.user_id}
+    assert await members(at=before) == set()
     joined = await alice.get(f"/v3/rooms/{room_id}/joined_members")
     assert set(joined["joined"]) == {alice.user_id}
     assert await bob.refused("GET", f"/v3/rooms/{room_id}/joined_members") == (403, "M_FORBIDDEN")

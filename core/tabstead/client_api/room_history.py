@@ -13,7 +13,7 @@ from tabstead.rooms.client_events import client_events
 from tabstead.rooms.history_visibility import HistoryVisibility, RoomView, find_view
 from tabstead.rooms.pagination import paginate, passes
 from tabstead.rooms.state import find_event_after
-from tabstead.rooms.view_state import read_view_state, state_at
+from tabstead.rooms.view_state import read_view_state, view_at
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, find_event, find_event_by_time
 from tabstead.storage.rooms import find_room
@@ -78,7 +78,7 @@ def get_context(call: Call, db: Db) -> Response:
     )
     last = after.events[-1] if after.events else event
     first = before.events[-1] if before.events else event
-    state = read_view_state(db, state_at(db, view, last.position))
+    state = read_view_state(db, view_at(db, view, last.position) or view)
     if event_filter.lazy_load_members:
         shown = {found.event.sender for found in (*before.events, event, *after.events)}
         state = [found for found in state if found.event.type != "m.room.member" or found.event.state_key in shown]

@@ -9,7 +9,7 @@ from tabstead.http import Query, Response, json_response
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.rooms.client_events import Reader, client_events
 from tabstead.rooms.history_visibility import RoomView, get_view
-from tabstead.rooms.view_state import find_view_event, read_view_state, state_at
+from tabstead.rooms.view_state import find_view_event, read_view_state, view_at
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, select_events
 from tabstead.storage.memberships import is_joined, select_members
@@ -44,11 +44,11 @@ def get_state_event(call: Call, db: Db) -> Response:
 @routes.read("GET", "/_matrix/client/v3/rooms/{roomId}/members")
 def get_members(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v3/rooms/{roomId}/members. § Getting events for a room."""
-    view = view_of(call, db)
-    if "at" in call.query:
-        view = state_at(db, view, parse_timeline_token(call.query["at"]))
-    members = [member for member in read_view_state(db, view, ("m.room.member",)) if _is_wanted(member, call.query)]
-    return json_response({"chunk": show_state(call, db, members)})
+    now = view_of(call, db)
+    view = view_at(db, now, parse_timeline_token(call.query["at"])) if "at" in call.query else now
+    members = [] if view is None else read_view_state(db, view, ("m.room.member",))
+    wanted = [member for member in members if _is_wanted(member, call.query)]
+    return json_response({"chunk": show_state(call, db, wanted)})
 
 
 @routes.read("GET", "/_matrix/client/v3/rooms/{roomId}/joined_members", access=Access.USER)

@@ -23,9 +23,9 @@ def read_view_state(db: Db, view: RoomView, types: Iterable[str] | None = None) 
     return list(select_events(db, read_state_after(db, view.ends_with, types).values()).values())
 
 
-def state_at(db: Db, view: RoomView, position: int) -> RoomView:
-    """The view as it would be if it ended at a stream position."""
+def view_at(db: Db, view: RoomView, position: int) -> RoomView | None:
+    """The view as it would be if it ended at a stream position; None if the room began later."""
     if position >= view.up_to:
         return view
     last = select_timeline(db, view.room.room_nid, after=0, up_to=position, limit=1)
-    return replace(view, up_to=position, ends_with=last[0] if last else view.ends_with)
+    return replace(view, up_to=position, ends_with=last[0]) if last else None
