@@ -1,5 +1,6 @@
 """GET /sync: to-device messages, device lists and key counts."""
 
+import json
 from typing import Any
 
 from helpers.homeserver import Client, Json, TestServer
@@ -103,6 +104,17 @@ async def test_meeting_and_parting_is_told_to_both(alice: Client, bob: Client) -
     await bob.leave(other_room)
     assert lists(await alice.sync(at_alice["next_batch"])) == ([], [bob.user_id])
     assert lists(await bob.sync(at_bob["next_batch"])) == ([], [alice.user_id])
+
+
+async def test_a_filter_of_rooms_keeps_no_devices_away(alice: Client, bob: Client) -> None:
+    room_id = await alice.create_room(preset="public_chat")
+    since = (await alice.sync())["next_batch"]
+    await bob.join(room_id)
+
+    answer = await alice.sync(since, filter=json.dumps({"room": {"rooms": []}}))
+
+    assert "rooms" not in answer
+    assert lists(answer)[0] == [bob.user_id]
 
 
 async def test_key_counts_are_always_there(alice: Client) -> None:

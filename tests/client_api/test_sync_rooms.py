@@ -96,11 +96,11 @@ async def test_with_state_after_the_state_is_that_at_the_end(alice: Client, bob:
     await alice.send_state(room_id, "m.room.name", {"name": "Cellar"})
     await alice.send_state(room_id, "m.room.name", {"name": "Attic"})
 
-    for parameter in ("use_state_after", "org.matrix.msc4222.use_state_after"):
-        entry = joined(await bob.sync(since, filter=limited_to(1), **{parameter: True}), room_id)
+    for prefix in ("", "org.matrix.msc4222."):
+        entry = joined(await bob.sync(since, filter=limited_to(1), **{f"{prefix}use_state_after": True}), room_id)
 
-        assert [event["content"] for event in entry["state_after"]["events"]] == [{"name": "Attic"}]
-        assert "state" not in entry
+        assert [event["content"] for event in entry[f"{prefix}state_after"]["events"]] == [{"name": "Attic"}]
+        assert len([key for key in entry if "state" in key]) == 1
 
     entry = joined(await bob.sync(filter=limited_to(1), use_state_after=True), room_id)
     assert {"name": "Attic"} in [event["content"] for event in entry["state_after"]["events"]]
@@ -224,6 +224,18 @@ async def test_left_rooms_come_back_only_to_who_asks(alice: Client, bob: Client)
 
     await bob.post(f"/v3/rooms/{room_id}/forget")
     assert "rooms" not in await bob.sync(filter=limited_to(1, include_leave=True))
+
+
+async def test_a_client_that_still_shows_a_forgotten_room_is_told_that_it_was_left(alice: Client, bob: Client) -> None:
+    room_id = await new_room(alice, bob)
+    since = (await bob.sync())["next_batch"]
+    await bob.leave(room_id)
+    await bob.post(f"/v3/rooms/{room_id}/forget")
+
+    answer = await bob.sync(since)
+
+    assert answer["rooms"]["leave"][room_id]["timeline"]["events"][-1]["content"]["membership"] == "leave"
+    assert "rooms" not in await bob.sync(answer["next_batch"])
 
 
 async def test_a_rejected_invite_tells_nothing_of_the_room(alice: Client, bob: Client) -> None:

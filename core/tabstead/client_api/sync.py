@@ -9,6 +9,13 @@ from tabstead.sync.long_poll import SyncRequest
 
 routes = Routes()
 
+# The second is from before the parameter was in the specification; clients that use it look for its own answer.
+_STATE_AFTER = {
+    "use_state_after": "state_after",
+    "org.matrix.msc4222.use_state_after": "org.matrix.msc4222.state_after",
+}
+"""Parameters that ask for the state at the timeline's end, and the keys under which it is told."""
+
 
 @routes.waiting("GET", "/_matrix/client/v3/sync")
 async def sync(call: Call) -> Response:
@@ -21,8 +28,7 @@ async def sync(call: Call) -> Response:
         since=parse_sync_token(since) if since else None,
         filter=query.get("filter", ""),
         full_state=query.boolean("full_state"),
-        # The second name is from before the parameter was in the specification.
-        use_state_after=query.boolean("use_state_after") or query.boolean("org.matrix.msc4222.use_state_after"),
+        state_after_names=tuple(name for parameter, name in _STATE_AFTER.items() if query.boolean(parameter)),
         set_presence=query.choice("set_presence", STATES, "online"),
     )
     timeout_ms = max(query.integer("timeout", 0), 0)

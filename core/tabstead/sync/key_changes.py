@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from tabstead.protocol.filters import SyncFilter
 from tabstead.storage.database import Db
 from tabstead.storage.positions import select_position
 from tabstead.streams.tokens import SyncToken
@@ -26,9 +25,6 @@ def select_key_changes(
         user_id=user_id,
         device_id=device_id,
         since=since,
-        filter=SyncFilter(),
-        full_state=False,
-        use_state_after=False,
         up_to=select_position(db),
         serial=now_ms,
         now_ms=now_ms,

@@ -35,7 +35,8 @@ class SyncRequest:
     filter: str
     """A filter's id, or a definition as JSON; nothing for none."""
     full_state: bool
-    use_state_after: bool
+    state_after_names: tuple[str, ...]
+    """The keys under which the client wants the state at the timeline's end; none: it wants that at its start."""
     set_presence: str
     """online, unavailable, or offline for a client that leaves presence alone."""
 
@@ -115,7 +116,7 @@ class LongPoll:
                 since=since,
                 filter=sync_filter,
                 full_state=request.full_state,
-                use_state_after=request.use_state_after,
+                state_after_names=request.state_after_names,
                 up_to=select_position(db),
                 serial=serial,
                 now_ms=now_ms,

@@ -2,7 +2,8 @@
 
 Where a user stands in a room is told by their memberships over the span: who was joined throughout sees everything that
 is new; who newly joined (or left and came back) gets the room as if for the first time; who left is told up to there;
-who never was inside learns of their own membership event alone.
+who never was inside learns of their own membership event alone. A room that was forgotten since is told as left to
+those clients that don't know so yet, and to no others.
 """
 
 from collections.abc import Iterable
@@ -53,9 +54,12 @@ class RoomChange:
 
 
 def select_room_changes(db: Db, view: SyncView) -> dict[int, RoomChange]:
-    """The rooms whose timeline or whose membership of the user is news, by room_nid; without `since` all of them."""
+    """The rooms whose timeline or whose membership of the user is news, by room_nid; without `since` all of them.
+
+    Rooms that the filter leaves out are among them: device lists and presence know no filter of rooms.
+    """
     changes = _initial(db, view) if view.since is None else _incremental(db, view)
-    return {change.room_nid: change for change in changes if view.filter.rooms.allows_room(change.room.room_id)}
+    return {change.room_nid: change for change in changes}
 
 
 def watched_room(view: SyncView, room: Room) -> RoomChange:
@@ -83,8 +87,7 @@ def _initial(db: Db, view: SyncView) -> Iterable[RoomChange]:
 def _incremental(db: Db, view: SyncView) -> Iterable[RoomChange]:
     changed = select_changed_memberships(db, view.user_id, after=view.after, up_to=view.up_to)
     for membership in changed:
-        if not membership.forgotten:
-            yield _changed_room(db, view, get_room(db, membership.room_nid), membership)
+        yield _changed_room(db, view, get_room(db, membership.room_nid), membership)
     for room_nid in _rooms_to_tell_of(db, view) - {membership.room_nid for membership in changed}:
         yield watched_room(view, get_room(db, room_nid))
 
@@ -106,7 +109,8 @@ def _changed_room(db: Db, view: SyncView, room: Room, membership: Membership) ->
         return replace(_new_room(view, room, membership), after=view.after if was_joined else 0, entered=True)
     if membership.membership not in _GONE:
         return replace(_new_room(view, room, membership), exited=was_joined)
-    if not was_joined and all(change.membership != JOIN for change in history):
+    was_inside = was_joined or any(change.membership == JOIN for change in history)
+    if not was_inside or (membership.forgotten and not was_joined):
         return _own_event_alone(room, membership)
     return replace(
         _left_room(room, membership),

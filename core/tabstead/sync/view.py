@@ -1,7 +1,7 @@
 """What one answer of /sync is made of: the request, and the span of the streams that it covers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tabstead.protocol.filters import SyncFilter
@@ -20,9 +20,10 @@ class SyncView:
     user_id: str
     device_id: str
     since: SyncToken | None
-    filter: SyncFilter
-    full_state: bool
-    use_state_after: bool
+    filter: SyncFilter = field(default_factory=SyncFilter)
+    full_state: bool = False
+    state_after_names: tuple[str, ...] = ()
+    """The keys under which the client wants the state at a timeline's end; none: it wants that at its start."""
     up_to: int
     serial: int
     """Up to where the answer tells of typing; milliseconds."""
@@ -35,6 +36,11 @@ class SyncView:
     def after(self) -> int:
         """The position after which things are news; 0 for a client that knows nothing."""
         return 0 if self.since is None else self.since.position
+
+    @property
+    def use_state_after(self) -> bool:
+        """Whether the state is told as it is at the timeline's end, not at its start."""
+        return bool(self.state_after_names)
 
     @property
     def reader(self) -> Reader:

@@ -47,6 +47,8 @@ def build_rooms(db: Db, view: SyncView, changes: Mapping[int, RoomChange], news:
     rooms: dict[str, JsonDict] = {}
     members_sent: list[tuple[int, str, int]] = []
     for change in (*changes.values(), *_quiet_rooms(db, view, changes, news)):
+        if not view.filter.rooms.allows_room(change.room.room_id):
+            continue
         built = _BUILDERS[change.section](db, view, change, news)
         if built is not None:
             entry, shown = built
@@ -65,9 +67,8 @@ def _quiet_rooms(db: Db, view: SyncView, changes: Mapping[int, RoomChange], news
     named = (find_room(db, room_id) for room_id in news.account_data if room_id != GLOBAL)
     room_nids = {*news.receipts, *news.typing, *(room.room_nid for room in named if room is not None)}
     for room_nid in sorted(room_nids - changes.keys()):
-        room = get_room(db, room_nid)
-        if view.since and view.filter.rooms.allows_room(room.room_id) and is_joined(db, view.user_id, room_nid):
-            yield watched_room(view, room)
+        if view.since is not None and is_joined(db, view.user_id, room_nid):
+            yield watched_room(view, get_room(db, room_nid))
 
 
 def _build_joined(db: Db, view: SyncView, change: RoomChange, news: RoomNews) -> _Built:
@@ -123,13 +124,14 @@ _BUILDERS: Final[Mapping[str, Callable[[Db, SyncView, RoomChange, RoomNews], _Bu
 
 
 def _build_events(db: Db, view: SyncView, timeline: Timeline, state: list[PersistedEvent]) -> JsonDict:
+    shown_state = {"events": _show(db, view, state, in_timeline=False)}
     return {
         "timeline": {
             "events": _show(db, view, timeline.events, in_timeline=True),
             "limited": timeline.limited,
             "prev_batch": timeline.prev_batch,
         },
-        "state_after" if view.use_state_after else "state": {"events": _show(db, view, state, in_timeline=False)},
+        **dict.fromkeys(view.state_after_names or ("state",), shown_state),
     }
 
 
