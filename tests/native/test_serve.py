@@ -166,6 +166,15 @@ def test_the_signing_key_survives_a_restart(serve: Serve, tmp_path: Path) -> Non
     assert signing_key() == first
 
 
+def test_a_database_keeps_its_server_name(serve: Serve, tmp_path: Path) -> None:
+    assert stop(serve()) == 0
+    file = tmp_path / "tabstead.toml"
+    file.write_text('server_name = "another.example"\n[listen]\nhttp_port = 0\n')
+    ended = run("serve", "--config", str(file))
+    assert ended.returncode == 2
+    assert "server_name is another.example, but the database is that of localhost." in ended.stderr
+
+
 def test_a_wrong_configuration_is_exit_code_2_and_a_sentence(tmp_path: Path) -> None:
     file = tmp_path / "wrong.toml"
     file.write_text('server_name = "localhost"\n[listen]\nhtp_port = 0\n')

@@ -24,7 +24,13 @@ from tabstead.homeserver import Homeserver
 from tabstead.native.asgi import Application
 from tabstead.native.pillow_thumbnailer import PillowThumbnailer
 from tabstead.native.toml_configuration import InvalidConfiguration, Listen, Settings, read_settings
-from tabstead.storage.database import Database
+from tabstead.storage.database import Database, Db
+from tabstead.storage.server_facts import find_fact, insert_fact
+
+_SERVER_NAME_FACT: Final = "native_server_name"
+
+_MAX_HEAD_BYTES: Final = 64 * 1024
+"""Of a request's line and headers: a filter may be in the query."""
 
 SHUTDOWN_SECONDS: Final = 5
 """How long running requests may take to finish once the server was told to end."""
@@ -62,12 +68,7 @@ async def serve_homeserver(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
     sockets = _listen(settings.listen)
-    homeserver = await Homeserver.open(
-        configuration=settings.build_configuration(),
-        database=await Database.open(settings.database.path),
-        now_ms=lambda: time.time_ns() // 1_000_000,
-        thumbnailer=PillowThumbnailer(),
-    )
+    homeserver = await _open_homeserver(settings)
     for scheme, listener in sockets.items():
         print(f"listening on {scheme}://{_shown_address(listener)}", flush=True)
     server_config = _build_server_config(settings.listen, sockets)
@@ -85,6 +86,30 @@ async def serve_homeserver(settings: Settings) -> None:
         logging.getLogger(__name__).warning("ended while requests were still running")
     finally:
         await homeserver.close()
+
+
+async def _open_homeserver(settings: Settings) -> Homeserver:
+    database = await Database.open(settings.database.path)
+    try:
+        await database.write(lambda db: check_server_name(db, settings.server_name))
+        return await Homeserver.open(
+            configuration=settings.build_configuration(),
+            database=database,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            thumbnailer=PillowThumbnailer(),
+        )
+    except BaseException:
+        await database.close()
+        raise
+
+
+def check_server_name(db: Db, server_name: str) -> None:
+    """A database belongs to one server name, which is in every user ID in it. Raises InvalidConfiguration."""
+    known = find_fact(db, _SERVER_NAME_FACT)
+    if known is None:
+        insert_fact(db, _SERVER_NAME_FACT, server_name.encode())
+    elif known != server_name.encode():
+        raise InvalidConfiguration([f"server_name is {server_name}, but the database is that of {known.decode()}."])
 
 
 def _listen(listen: Listen) -> dict[str, socket.socket]:
@@ -114,6 +139,7 @@ def _build_server_config(listen: Listen, sockets: dict[str, socket.socket]) -> C
     config.include_server_header = False
     config.graceful_timeout = SHUTDOWN_SECONDS
     config.keep_alive_timeout = 60
+    config.h11_max_incomplete_size = _MAX_HEAD_BYTES
     if "https" in addresses:
         config.certfile, config.keyfile = str(listen.tls_certificate), str(listen.tls_key)
         config.bind = addresses["https"]
