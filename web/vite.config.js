@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * How the page is built: two entries with stable names, everything else content-hashed, all addresses relative, so that the
- * site works under any path. `vite build --config web/vite.config.js` writes into `dist/`; TABSTEAD_OUT names another folder.
+ * How the page is built: two entries with stable names, everything else content-hashed, all addresses relative, so that
+ * the site works under any path. `build_scripts/build` says where to; TABSTEAD_OUT does for a build of the page alone.
  */
 
 import { defineConfig } from 'vite';

@@ -8,7 +8,11 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { packTar, unpackTar } from '../../web/page/tar.js';
 
-const FILES = { 'homeserver.sqlite': Buffer.alloc(70_001, 7), 'clients.json': Buffer.from('{}'), 'empty.txt': Buffer.alloc(0) };
+const FILES = {
+  'homeserver.sqlite': Buffer.alloc(70_001, 7),
+  'clients.json': Buffer.from('{}'),
+  'empty.txt': Buffer.alloc(0),
+};
 
 describe('the archive of an export', () => {
   /** @type {string} */

@@ -248,7 +248,8 @@ function noteStages() {
   Object.assign(window, { notedStages: stages });
   document.addEventListener('DOMContentLoaded', () => {
     const progress = document.querySelector('.boot__now');
-    if (progress) new MutationObserver(() => stages.push(progress.textContent ?? '')).observe(progress, { childList: true, subtree: true });
+    const observer = new MutationObserver(() => stages.push(progress?.textContent ?? ''));
+    if (progress) observer.observe(progress, { childList: true, subtree: true });
   });
 }
 
@@ -265,7 +266,11 @@ function keepSavedFiles() {
 async function findSeriousViolations() {
   const axe = /** @type {any} */ (window).axe;
   const { violations } = await axe.run(document, { iframes: false, resultTypes: ['violations'] });
-  return violations
-    .filter((/** @type {any} */ { impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap((/** @type {any} */ { id, nodes }) => nodes.map((/** @type {any} */ { html }) => `${window.name} ${id}: ${html}`));
+  /** @type {string[]} */
+  const found = [];
+  for (const { id, impact, nodes } of violations) {
+    if (impact !== 'serious' && impact !== 'critical') continue;
+    for (const { html } of nodes) found.push(`${window.name} ${id}: ${html}`);
+  }
+  return found;
 }

@@ -44,7 +44,8 @@ const SESSION_DATABASE = 'hydrogen_session_';
 function sessionIds() {
   const ids = [];
   for (const [key, text] of Object.entries({ ...localStorage })) {
-    if (key.startsWith(PREFIX) && key.endsWith(' sessions')) ids.push(...JSON.parse(text).map((/** @type {any} */ one) => one.id));
+    if (!key.startsWith(PREFIX) || !key.endsWith(' sessions')) continue;
+    for (const { id } of JSON.parse(text)) ids.push(id);
   }
   return ids;
 }
@@ -158,7 +159,8 @@ function createStore(database, { name, keyPath, autoIncrement, indexes }) {
 }
 
 /**
- * IndexedDB's values as JSON: bytes and undefined, which JSON has no word for, become `{"$bytes": …}` and `{"$undefined": true}`.
+ * IndexedDB's values as JSON: bytes and undefined, which JSON has no word for, become `{"$bytes": …}` and
+ * `{"$undefined": true}`.
  * @param {any} value
  * @returns {any}
  */

@@ -16,7 +16,7 @@ const MENDS = [
   ],
   // Olm comes as a script of its own, as Hydrogen's platform loads it; importing it too would bring it twice.
   ['import "@matrix-org/olm/olm.js";', ''],
-  // Loading a picture changes its tile, which makes the timeline look what is visible, which loads the picture: once is enough.
+  // Loading a picture changes its tile, so the timeline looks what is visible, which loads the picture: once is enough.
   [
     'async _tryLoadEncryptedThumbnail() {\n    var _a;\n',
     'async _tryLoadEncryptedThumbnail() {\n    var _a;\n    if (this._wasLoaded) return;\n    this._wasLoaded = true;\n',
@@ -25,6 +25,11 @@ const MENDS = [
   [
     'const startIndex = this._tiles.getTileIndex(this._startTile);',
     'const startIndex = Math.max(0, this._tiles.getTileIndex(this._startTile));',
+  ],
+  // Who creates a room has no name in it yet when joining is shown, but the event says it.
+  [
+    'const targetName = sender === stateKey ? senderName',
+    'const targetName = sender === stateKey && this._entry.displayName ? senderName',
   ],
   // The timeline is a list, in which a heading may not stand on its own.
   ['t.h2({ className: "DateHeader" }', 't.li({ className: "DateHeader" }'],
@@ -50,7 +55,8 @@ function keepNeededFonts(css) {
   const kept = css.replace(INTER_FACE, (_face, style, weight, woff2) => {
     faces += 1;
     if (style !== 'normal' || !FONT_WEIGHTS.has(weight)) return '';
-    return `@font-face{font-family:Inter;font-style:normal;font-weight:${weight};font-display:swap;src:${woff2} format("woff2")}`;
+    const face = `font-family:Inter;font-style:normal;font-weight:${weight};font-display:swap`;
+    return `@font-face{${face};src:${woff2} format("woff2")}`;
   });
   if (faces !== INTER_FACES) throw new Error(`mend_hydrogen: ${faces} faces of Inter instead of ${INTER_FACES}`);
   return kept;

@@ -58,7 +58,8 @@ export async function resetServer(link) {
  * @param {Blob} blob
  */
 export function saveCopy(blob) {
-  const link = element('a', { href: URL.createObjectURL(blob), download: `tabstead ${new Date().toISOString().slice(0, 10)}.tar` });
+  const today = new Date().toISOString().slice(0, 10);
+  const link = element('a', { href: URL.createObjectURL(blob), download: `tabstead ${today}.tar` });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

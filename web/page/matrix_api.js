@@ -32,7 +32,8 @@ export async function callMatrix(method, path, { token, body } = {}) {
   const response = await fetch(`/_matrix/client/v3${path}`, { method, headers, body: body && JSON.stringify(body) });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) {
-    throw new MatrixError(response.status, answer.errcode ?? '', answer.error ?? `The homeserver answered ${response.status}.`);
+    const message = answer.error ?? `The homeserver answered ${response.status}.`;
+    throw new MatrixError(response.status, answer.errcode ?? '', message);
   }
   return answer;
 }

@@ -45,12 +45,17 @@ export const TROUBLES = {
   noWebAssembly: {
     title: 'This browser can’t run WebAssembly',
     reason: 'The homeserver is Python compiled to WebAssembly, which is missing or switched off here.',
-    remedies: ['Switch off lockdown or “strict” modes for this site.', 'Or open this page in a current Chromium, Firefox or Safari.'],
+    remedies: [
+      'Switch off lockdown or “strict” modes for this site.',
+      'Or open this page in a current Chromium, Firefox or Safari.',
+    ],
     action: TRY_AGAIN,
   },
   elsewhere: {
     title: 'Open in another tab',
-    reason: 'Alice and Bob are already at home in another tab of this browser. Their encryption keys can be used in one place at a time.',
+    reason:
+      'Alice and Bob are already at home in another tab of this browser. Their encryption keys can be used in one place ' +
+      'at a time.',
     remedies: [],
     action: 'Use it here',
   },
