@@ -33,8 +33,8 @@ export async function buildSnapshot(zips) {
 }
 
 /**
- * Stop the clocks and take away chance, so that equal sources make equal snapshots: they are in the memory as times of
- * files and as the allocator's cookies. Returns how to end that.
+ * Stop the clocks and take away chance, so that equal sources in the same folder make equal snapshots: both are in the
+ * memory, as times of files and as the allocator's cookies. Returns how to end that.
  */
 function freezeSurroundings() {
   const clock = mock.method(Date, 'now', () => BUILT_AT);

@@ -9,6 +9,7 @@ import json
 import logging
 import random
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from types import FrameType
@@ -125,6 +126,7 @@ async def open_bridge(
         now_ms=_now_ms,
         thumbnailer=CanvasThumbnailer(canvas),
     )
+    sys.modules["__main__"].__dict__["homeserver"] = homeserver  # a developer's code runs there
     return Bridge(homeserver)
 
 
