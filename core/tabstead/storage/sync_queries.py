@@ -4,7 +4,7 @@ whichever is less; none by what the server holds.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from tabstead.protocol.filters import EventFilter
 from tabstead.storage.current_state import find_current
@@ -128,33 +128,40 @@ def select_heroes(db: Db, room_nid: int, user_id: str, limit: int) -> list[str]:
 
 
 def _filter_clauses(event_filter: EventFilter) -> tuple[list[str], list[str]]:
-    clauses: list[str] = []
-    parameters: list[str] = []
-
-    def add(terms: list[str], values: Iterable[str], *, wanted: bool) -> None:
-        anyone = f"({' OR '.join(terms) or '0'})"
-        clauses.append(anyone if wanted else f"NOT {anyone}")
-        parameters.extend(values)
-
-    def add_types(types: Iterable[str], *, wanted: bool) -> None:
-        patterns = [_escape_glob(pattern) if "*" in pattern else pattern for pattern in types]
-        add(["type GLOB ?" if "*" in pattern else "type = ?" for pattern in patterns], patterns, wanted=wanted)
-
-    def add_senders(senders: Iterable[str], *, wanted: bool) -> None:
-        values = sorted(senders)
-        add(["sender = ?"] * len(values), values, wanted=wanted)
-
-    if event_filter.types is not None:
-        add_types(event_filter.types, wanted=True)
-    if event_filter.not_types:
-        add_types(event_filter.not_types, wanted=False)
-    if event_filter.senders is not None:
-        add_senders(event_filter.senders, wanted=True)
-    if event_filter.not_senders:
-        add_senders(event_filter.not_senders, wanted=False)
+    """Conditions on rows of `events`, and their parameters."""
+    conditions = [
+        *([] if event_filter.types is None else [_of_types(event_filter.types)]),
+        *([_not(_of_types(event_filter.not_types))] if event_filter.not_types else []),
+        *([] if event_filter.senders is None else [_of_senders(event_filter.senders)]),
+        *([_not(_of_senders(event_filter.not_senders))] if event_filter.not_senders else []),
+    ]
     if event_filter.contains_url is not None:
-        clauses.append(f"json_type(pdu, '$.content.url') IS {'NOT ' if event_filter.contains_url else ''}NULL")
-    return clauses, parameters
+        conditions.append((f"json_type(pdu, '$.content.url') IS {'NOT ' if event_filter.contains_url else ''}NULL", []))
+    clauses = [clause for clause, _ in conditions]
+    return clauses, [parameter for _, parameters in conditions for parameter in parameters]
+
+
+_Condition: TypeAlias = tuple[str, list[str]]
+"""A clause, and its parameters."""
+
+
+def _of_types(types: Iterable[str]) -> _Condition:
+    patterns = [_escape_glob(pattern) if "*" in pattern else pattern for pattern in types]
+    return _any(["type GLOB ?" if "*" in pattern else "type = ?" for pattern in patterns], patterns)
+
+
+def _of_senders(senders: Iterable[str]) -> _Condition:
+    values = sorted(senders)
+    return _any(["sender = ?"] * len(values), values)
+
+
+def _any(terms: list[str], parameters: list[str]) -> _Condition:
+    return f"({' OR '.join(terms) or '0'})", parameters
+
+
+def _not(condition: _Condition) -> _Condition:
+    clause, parameters = condition
+    return f"NOT {clause}", parameters
 
 
 def _escape_glob(pattern: str) -> str:

@@ -130,15 +130,15 @@ class LongPoll:
 
     async def _wait(self, token: SyncToken, deadline: float) -> bool:
         """Wait until it is worth looking again; False when the time is up."""
-        if self._notifier.position > token.position or self._typing_users.rooms_changed_since(token.ephemeral):
-            return True
         loop = asyncio.get_running_loop()
         wait_ms = (deadline - loop.time()) * 1000
+        if wait_ms <= 0:
+            return False
+        if self._notifier.position > token.position or self._typing_users.rooms_changed_since(token.ephemeral):
+            return True
         next_expiry = self._typing_users.expire()
         if next_expiry is not None:
             wait_ms = min(wait_ms, max(next_expiry - self._now_ms(), 1))
-        if wait_ms <= 0:
-            return False
         woken = await self._notifier.wait(int(wait_ms) + 1)
         return woken or (not self._notifier.is_drained and loop.time() < deadline)
 
