@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { deflateSync, crc32 } from 'node:zlib';
 import { BROWSERS, DIST, launch, serveDist } from '../helpers/browser.mjs';
+import { packTar, unpackTar } from '../../web/page/tar.js';
 import { DemoPage, DESKTOP, PHONE } from '../helpers/demo_page.mjs';
 
 const PICTURE_WIDTH = 320;
@@ -135,9 +136,7 @@ for (const browserName of BROWSERS) {
       await demo.isReady();
       assert.equal((await demo.storedEvents()).some((/** @type {any} */ event) => event.type === 'm.room.encrypted'), false);
 
-      const input = await demo.page.$('#import-file');
-      await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(copy);
-      await demo.confirm();
+      await demo.import(copy);
       await demo.says('Imported.');
       await demo.isReady();
       await isAllThere(demo);
@@ -148,11 +147,35 @@ for (const browserName of BROWSERS) {
     it('refuses a file that is no copy, and leaves everything as it is', async () => {
       const wrong = join(folder, 'wrong.tar');
       writeFileSync(wrong, 'not a homeserver');
-      const input = await demo.page.$('#import-file');
-      await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(wrong);
-      await demo.confirm();
+      await demo.import(wrong);
       await demo.says('This file is not a copy of a Tabstead homeserver.');
       await demo.isReady();
+      await isAllThere(demo);
+    });
+
+    it('refuses a copy of a server of another name', async () => {
+      const files = await unpackTar(new Blob([readFileSync(join(folder, 'copy.tar'))]));
+      const here = new URL(server.url).host;
+      const clients = (await files['clients.json'].text()).replaceAll(here, 'elsewhere.example');
+      const foreign = join(folder, 'foreign.tar');
+      const tar = packTar({ ...files, 'clients.json': new Blob([clients]) });
+      writeFileSync(foreign, Buffer.from(await tar.arrayBuffer()));
+      await demo.import(foreign);
+      await demo.says(`This is a copy of elsewhere.example, but this server’s name is ${here}.`);
+      await isAllThere(demo);
+    });
+
+    it('takes a bare database too, in which new people can talk', async () => {
+      const files = await unpackTar(new Blob([readFileSync(join(folder, 'copy.tar'))]));
+      const bare = join(folder, 'homeserver.sqlite');
+      writeFileSync(bare, Buffer.from(await files['homeserver.sqlite'].arrayBuffer()));
+      await demo.import(bare);
+      await demo.says('Imported.');
+      assert.match(await demo.page.$eval('#pane-alice code', (id) => id.textContent ?? ''), /^@alice-\w+:/);
+      await demo.say('alice', 'New here.');
+      await demo.reads('bob', 'New here.');
+      await demo.import(join(folder, 'copy.tar'));
+      await demo.says('Imported.');
       await isAllThere(demo);
     });
 

@@ -185,6 +185,17 @@ export class DemoPage {
     await (await this.page.waitForSelector(`#${id}`, { visible: true }))?.click();
   }
 
+  /**
+   * Choose a file to import, and say yes.
+   * @param {string} path
+   */
+  async import(path) {
+    await this.page.$eval('#notice', (notice) => notice.replaceChildren());
+    const input = await this.page.$('#import-file');
+    await /** @type {import('puppeteer-core').ElementHandle<HTMLInputElement>} */ (input).uploadFile(path);
+    await this.confirm();
+  }
+
   /** Say yes to the dialog that is open. */
   async confirm() {
     await (await this.page.waitForSelector('#confirm-yes', { visible: true }))?.click();

@@ -36,6 +36,7 @@ export async function exportServer(link) {
  */
 export async function importServer(link, file) {
   const { database, clients } = await openCopy(file);
+  if (clients) await checkServerName(link, clients.people);
   await link.ask({ type: 'import', file: database });
   if (clients) {
     await restoreClients(clients.clients);
@@ -73,7 +74,19 @@ async function openCopy(file) {
   const files = await unpackTar(file).catch(() => /** @type {Record<string, Blob>} */ ({}));
   const database = files[DATABASE];
   if (!database || !(await isDatabase(database))) throw new Error('This file is not a copy of a Tabstead homeserver.');
-  return { database, clients: files[CLIENTS] ? JSON.parse(await files[CLIENTS].text()) : null };
+  const clients = files[CLIENTS] && JSON.parse(await files[CLIENTS].text());
+  return { database, clients: clients?.people ? clients : null };
+}
+
+/**
+ * A server's name is in every user ID and every address of a picture: a copy lives on only under the same name.
+ * @param {WorkerLink} link
+ * @param {import('./people_store.js').People} people
+ */
+async function checkServerName(link, { people: [{ userId }] }) {
+  const theirs = userId.slice(userId.indexOf(':') + 1);
+  const { serverName } = await link.ask({ type: 'status' });
+  if (theirs !== serverName) throw new Error(`This is a copy of ${theirs}, but this server’s name is ${serverName}.`);
 }
 
 /** @param {Blob} file */
