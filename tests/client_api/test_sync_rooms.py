@@ -306,6 +306,24 @@ async def test_lazy_loading_tells_every_member_that_changed_in_a_gap(
     assert [event["state_key"] for event in state] == [alice.user_id, carol.user_id]
 
 
+async def test_who_comes_back_at_once_learns_who_went_meanwhile(alice: Client, bob: Client, server: TestServer) -> None:
+    carol = await server.register("carol")
+    room_id = await new_room(alice, bob)
+    await carol.join(room_id)
+    lazy = limited_to(1, state={"lazy_load_members": True})
+    since = (await bob.sync(filter=lazy))["next_batch"]
+    await bob.leave(room_id)
+    await carol.leave(room_id)
+    await bob.join(room_id)
+
+    state = joined(await bob.sync(since, filter=lazy), room_id)["state"]["events"]
+
+    members = {
+        event["state_key"]: event["content"]["membership"] for event in state if "membership" in event["content"]
+    }
+    assert members[carol.user_id] == "leave"
+
+
 async def test_a_room_without_a_name_has_heroes(alice: Client, bob: Client, server: TestServer) -> None:
     room_id = await alice.create_room(preset="private_chat")
     since = (await alice.sync())["next_batch"]

@@ -48,7 +48,8 @@ def read_state(
     if state_filter.lazy_load_members:
         needed = {(_MEMBER, user_id) for user_id in (*(event.event.sender for event in timeline.events), *heroes)}
         if change.whole:
-            entries = _without_other_members(entries, needed | {(_MEMBER, view.user_id)})
+            needed |= {(_MEMBER, view.user_id)} | _changed_since(db, change)
+            entries = _without_other_members(entries, needed)
         else:
             entries |= _find_members(db, view, change, timeline, needed - entries.keys())
     events = [
@@ -92,6 +93,14 @@ def _changes_span(db: Db, change: RoomChange, timeline: Timeline) -> _Span:
 
 def _present(entries: Mapping[StateTuple, int | None]) -> _Entries:
     return {state_tuple: nid for state_tuple, nid in entries.items() if nid is not None}
+
+
+def _changed_since(db: Db, change: RoomChange) -> set[StateTuple]:
+    """What a client that knew the room before may know wrongly by now."""
+    if not change.after:
+        return set()
+    changes = select_changes(db, change.room_nid, after=change.after, up_to=change.state_up_to)
+    return {past.state_tuple for past in changes}
 
 
 def _without_other_members(entries: _Entries, needed: set[StateTuple]) -> _Entries:
