@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { deflateSync, crc32 } from 'node:zlib';
 import { BROWSERS, DIST, launch, serveDist } from '../helpers/browser.mjs';
-import { packTar, unpackTar } from '../../web/page/tar.js';
 import { DemoPage, DESKTOP, PHONE } from '../helpers/demo_page.mjs';
+import { packTar, unpackTar } from '../../web/page/tar.js';
 
 const PICTURE_WIDTH = 320;
 
@@ -190,6 +190,29 @@ for (const browserName of BROWSERS) {
       }
     }
 
+    it('has none in the settings, the list of rooms and the menus either', async () => {
+      await demo.page.setViewport(DESKTOP);
+      const [alice, bob] = [await demo.client('alice'), await demo.client('bob')];
+      await choose(alice, '.RoomHeader .close-middle');
+      await choose(bob, '.room-options');
+      await alice.waitForSelector('.RoomList a');
+      await bob.waitForSelector('.menu');
+      await demo.page.click('#menu-button');
+      assert.deepEqual(await demo.accessibilityViolations(), []);
+
+      await demo.page.click('#menu-button');
+      await choose(alice, '.LeftPanel .settings');
+      await choose(bob, '.menu button');
+      await alice.waitForSelector('.Settings input[type=range]');
+      await bob.waitForSelector('.RoomDetailsView');
+      assert.deepEqual(await demo.accessibilityViolations(), []);
+
+      await choose(alice, '.Settings .close-middle');
+      await choose(alice, '.RoomList a');
+      await choose(bob, '.RightPanelView .close');
+      await isAllThere(demo);
+    });
+
     it('starts anew when the browser has thrown its database away', async () => {
       await demo.page.setViewport(DESKTOP);
       await demo.loseDatabase();
@@ -226,6 +249,14 @@ for (const browserName of BROWSERS) {
       assert.equal(await shown(), 'hidden, visible');
     });
   });
+}
+
+/**
+ * @param {import('puppeteer-core').Frame} client
+ * @param {string} selector
+ */
+async function choose(client, selector) {
+  await (await client.waitForSelector(selector, { visible: true }))?.click();
 }
 
 /** @param {DemoPage} demo */
