@@ -2,9 +2,9 @@
 
 usage: fill_database.py DATABASE SERVER_NAME MEGABYTES [EVENTS]
 
-Fills DATABASE until it has so many megabytes. With EVENTS, the SQL of so many further sends is recorded, each as a list
-of statements with their values; they are not in DATABASE. Prints one line of JSON: the access token, a room's id, a sync
-token, and the recorded statements.
+Fills DATABASE, a new file, until it has so many megabytes. With EVENTS, the SQL of so many further sends is recorded,
+each as a list of statements with their values; they are not in DATABASE. Prints one line of JSON: the access token, a
+room's id, a sync token, and the recorded statements.
 """
 
 import asyncio
@@ -112,7 +112,6 @@ async def main(path: Path, server_name: str, megabytes: int, events: int) -> Non
     with tempfile.TemporaryDirectory() as folder:
         filled = Path(folder) / "filled.db"
         result = await fill(filled, server_name, megabytes)
-        path.unlink(missing_ok=True)
         with sqlite3.connect(filled) as db:
             db.execute("VACUUM INTO ?", (str(path),))
     if events:
