@@ -13,8 +13,9 @@ from tabstead.rooms.draft import Draft
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.membership import join_room
 from tabstead.rooms.persist import persist_event
+from tabstead.rooms.resolution import resolve_snapshots
 from tabstead.rooms.send import send_event
-from tabstead.rooms.state import read_auth_state, resolve_snapshots, state_after
+from tabstead.rooms.state import read_auth_state, state_after
 from tabstead.storage.current_state import select_current
 from tabstead.storage.events import PersistedEvent, Standing, get_event, select_events
 from tabstead.storage.migrations import migrate_step

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from room_forks import ALICE, BOB, ForkedRoom
 
 from tabstead.protocol.identifiers import StateTuple
-from tabstead.rooms.state import resolve_snapshots, state_after
+from tabstead.rooms.resolution import resolve_snapshots
+from tabstead.rooms.state import state_after
 from tabstead.storage.current_state import select_changes, select_current
 from tabstead.storage.events import PersistedEvent, Standing, get_event, select_events
 from tabstead.storage.memberships import select_members

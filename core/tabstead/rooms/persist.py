@@ -1,11 +1,11 @@
 """Persist an event whose fate is decided: the one door through which every event, ours or another server's, comes in.
 
-What is written, in this order: the event at the next stream position; its relation; a redaction's effect; the room's
-forward extremities; and, if the room's state changed, its new snapshot, the current state with a record of the change,
-and the memberships that follow from it. Then the followers are told.
+What is written, in this order: the event at the next stream position; its place among auth chains; its relation; a
+redaction's effect; the room's forward extremities; and, if the room's state changed, its new snapshot, the current
+state with a record of the change, and the memberships that follow from it. Then the followers are told.
 
-A soft-failed or rejected event is stored and takes part in nothing of this: it is no forward extremity, and the current
-state doesn't know it. When an accepted event refers to one, it stands for what that one refers to.
+A soft-failed or rejected event is stored and takes part in nothing else of this: it is no forward extremity, and the
+current state doesn't know it. When an accepted event refers to one, it stands for what that one refers to.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,7 +15,9 @@ from tabstead.protocol.events import Event
 from tabstead.protocol.identifiers import StateTuple
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.redactions import apply_pending_redactions, apply_redaction
-from tabstead.rooms.state import resolve_snapshots, state_after
+from tabstead.rooms.resolution import resolve_snapshots
+from tabstead.rooms.state import state_after
+from tabstead.storage.auth_chains import insert_auth_chain
 from tabstead.storage.client_transactions import ClientTransaction
 from tabstead.storage.current_state import update_current
 from tabstead.storage.database import Db
@@ -63,6 +65,7 @@ def persist_event(
         state_before=state_before,
         transaction=transaction,
     )
+    insert_auth_chain(db, persisted.event_nid, event)
     if standing is not Standing.ACCEPTED:
         return persisted
     _insert_relation_of(db, persisted)

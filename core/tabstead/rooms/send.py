@@ -21,7 +21,8 @@ from tabstead.rooms.guests import select_unwelcome_guests
 from tabstead.rooms.local_checks import check_draft
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.persist import persist_event
-from tabstead.rooms.state import find_current_event, read_auth_state, resolve_snapshots, state_after
+from tabstead.rooms.resolution import resolve_snapshots
+from tabstead.rooms.state import find_current_event, read_auth_state, state_after
 from tabstead.storage.client_transactions import ClientTransaction, find_transaction, insert_transaction
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, get_event, select_events

@@ -12,7 +12,7 @@ along the chain alone, the newer over the older, never by the sharing.
 The room's current state is also laid out in `current_state`; reads of that snapshot take it from there.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, TypeAlias
@@ -21,6 +21,7 @@ from tabstead.protocol.identifiers import StateTuple
 from tabstead.storage import current_state
 from tabstead.storage.database import Db
 from tabstead.storage.state_tuples import find_state_tuple, intern_state_tuple, select_state_tuples
+from tabstead.storage.varints import decode_varints, encode_varints
 
 StateMap: TypeAlias = dict[StateTuple, int]
 """A room state: the event_nid of each state tuple."""
@@ -62,6 +63,23 @@ def diff(db: Db, old: int, new: int) -> dict[StateTuple, tuple[int | None, int |
     return {state_tuple: changes[nid] for nid, state_tuple in select_state_tuples(db, changes).items()}
 
 
+def find_conflict(db: Db, snapshots: Sequence[int]) -> list[StateMap]:
+    """What is left of each snapshot's state without the entries that all of them have, with the same event.
+
+    Reads what changed since the newest snapshot that all go back to, or the whole states where there is none.
+    """
+    states = _read_where_they_may_differ(db, snapshots)
+    tuple_nids = set().union(*states)
+    conflicted = [
+        tuple_nid for tuple_nid in tuple_nids if len({state.get(tuple_nid) or _REMOVED for state in states}) > 1
+    ]
+    state_tuples = select_state_tuples(db, conflicted)
+    return [
+        {state_tuples[tuple_nid]: state[tuple_nid] for tuple_nid in conflicted if state.get(tuple_nid)}
+        for state in states
+    ]
+
+
 def add_snapshot(db: Db, room_nid: int, base: int, changes: Mapping[StateTuple, int | None]) -> int:
     """The snapshot of the state that these changes make of `base`; None as an event_nid takes an entry out."""
     effective = _effective_changes(db, base, changes)
@@ -92,21 +110,13 @@ def add_snapshot(db: Db, room_nid: int, base: int, changes: Mapping[StateTuple, 
 
 
 def encode_entries(entries: Mapping[int, int]) -> bytes:
-    """Pairs of varints: seven bits a byte, the lowest first, the high bit where more follow."""
-    encoded = bytearray()
-    for pair in entries.items():
-        for number in pair:
-            rest = number
-            while rest > 0x7F:
-                encoded.append(rest & 0x7F | 0x80)
-                rest >>= 7
-            encoded.append(rest)
-    return bytes(encoded)
+    """Pairs of varints."""
+    return encode_varints(number for entry in entries.items() for number in entry)
 
 
 def decode_entries(encoded: bytes) -> dict[int, int]:
     """The inverse of `encode_entries`."""
-    numbers = _decode_varints(encoded)
+    numbers = decode_varints(encoded)
     return dict(zip(numbers, numbers, strict=True))
 
 
@@ -179,6 +189,57 @@ def _find_entry(db: Db, snapshot: int, tuple_nid: int) -> int | None:
     return None
 
 
+def _find_entries(db: Db, snapshot: int, tuple_nids: Collection[int]) -> dict[int, int]:
+    """The entries of some state tuples that the snapshot has."""
+    room_nid = _find_room_at(db, snapshot)
+    if room_nid is not None:
+        found = {tuple_nid: current_state.find_entry(db, room_nid, tuple_nid) for tuple_nid in tuple_nids}
+        return {tuple_nid: event_nid for tuple_nid, event_nid in found.items() if event_nid is not None}
+    entries: dict[int, int] = {}
+    missing = set(tuple_nids)
+    for changes in _chain(db, snapshot):
+        if not missing:
+            break
+        entries |= {tuple_nid: changes[tuple_nid] for tuple_nid in missing & changes.keys()}
+        missing -= changes.keys()
+    return {tuple_nid: event_nid for tuple_nid, event_nid in entries.items() if event_nid != _REMOVED}
+
+
+def _read_where_they_may_differ(db: Db, snapshots: Sequence[int]) -> list[dict[int, int]]:
+    """The part of each snapshot's state that was changed since the newest snapshot that all go back to, or all of it.
+
+    Removed entries are 0 or absent.
+    """
+    overlays, base = _since_common_base(db, snapshots)
+    if base is None:
+        return [_read_entries(db, snapshot) for snapshot in snapshots]
+    below = _find_entries(db, base, set().union(*overlays))
+    return [{**below, **overlay} for overlay in overlays]
+
+
+def _since_common_base(db: Db, snapshots: Sequence[int]) -> tuple[list[dict[int, int]], int | None]:
+    """What each snapshot changed since the newest snapshot that all go back to, and that one; None if there is none.
+
+    A base has a lower number than what is built on it, so the highest of several numbers goes back first.
+    """
+    overlays: list[dict[int, int]] = [{} for _ in snapshots]
+    heads: dict[int, list[dict[int, int]]] = {}
+    for snapshot, overlay in zip(snapshots, overlays, strict=True):
+        heads.setdefault(snapshot, []).append(overlay)
+    while len(heads) > 1:
+        newest = max(heads)
+        base, encoded = db.execute("SELECT base, changes FROM state_snapshots WHERE snapshot = ?", (newest,)).fetchone()
+        if base == EMPTY:
+            return overlays, None
+        changes = decode_entries(encoded)
+        above = heads.pop(newest)
+        for overlay in above:
+            for tuple_nid, event_nid in changes.items():
+                overlay.setdefault(tuple_nid, event_nid)
+        heads.setdefault(base, []).extend(above)
+    return overlays, next(iter(heads))
+
+
 def _find_room_at(db: Db, snapshot: int) -> int | None:
     """The room whose current state this snapshot is."""
     row = db.execute(
@@ -203,21 +264,6 @@ def _chain(db: Db, snapshot: int) -> Iterator[dict[int, int]]:
 
 
 def _diff_entries(db: Db, old: int, new: int) -> dict[int, tuple[int | None, int | None]]:
-    if new != EMPTY and (row := _find_row(db, new)).base == old and row.base != EMPTY:
-        changed: Iterable[int] = next(_chain(db, new))
-        pairs = {nid: (_find_entry(db, old, nid), _find_entry(db, new, nid)) for nid in changed}
-    else:
-        before, after = _read_entries(db, old), _read_entries(db, new)
-        pairs = {nid: (before.get(nid), after.get(nid)) for nid in {**before, **after}}
+    before, after = _read_where_they_may_differ(db, (old, new))
+    pairs = {nid: (before.get(nid) or None, after.get(nid) or None) for nid in {**before, **after}}
     return {tuple_nid: pair for tuple_nid, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _decode_varints(encoded: bytes) -> Iterator[int]:
-    number = shift = 0
-    for byte in encoded:
-        number |= (byte & 0x7F) << shift
-        if byte & 0x80:
-            shift += 7
-        else:
-            yield number
-            number = shift = 0

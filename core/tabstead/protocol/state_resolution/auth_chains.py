@@ -22,7 +22,8 @@ class AuthChains(Protocol):
     ) -> set[EventID]:
         """The events in some state sets' full auth chains but not in all.
 
-        `conflicted` has what is left of each set without the events in `unconflicted`, which all sets have.
+        `conflicted` has what is left of each set without the events in `unconflicted`, which all sets have. Its events,
+        which are resolved in any case, may be left out of the answer.
         """
 
     def conflicted_subgraph(self, conflicted: Collection[EventID]) -> set[EventID]:

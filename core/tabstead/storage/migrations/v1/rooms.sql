@@ -61,6 +61,17 @@ CREATE TABLE state_snapshots (
 );
 CREATE INDEX state_snapshots_by_hash ON state_snapshots (room_nid, set_hash);
 
+-- The index over auth chains: a row per state event.
+CREATE TABLE auth_chains (
+    event_nid INTEGER PRIMARY KEY,
+    chain INTEGER NOT NULL,                       -- event_nid of the first event of its chain
+    weight INTEGER NOT NULL,                      -- rows to read, at most, to put its reach together
+    width INTEGER NOT NULL,                       -- entries of the longest reach among those rows
+    auth_events BLOB NOT NULL,                    -- varints: event_nids
+    reach BLOB                                    -- pairs of varints: chain, event_nid; NULL: follows from auth_events
+);
+CREATE INDEX auth_chains_by_chain ON auth_chains (chain) WHERE chain <> event_nid;
+
 -- The resolved state after the forward extremities.
 CREATE TABLE current_state (
     room_nid INTEGER NOT NULL,
