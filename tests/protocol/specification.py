@@ -13,6 +13,7 @@ def vectors(name: str) -> list[Any]:
     """The cases of a file of vectors; one that skips, where the specification's data is absent."""
     path = _FOLDER / "vectors" / name
     if not path.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="the specification's vectors are not here"))]
+        absent = pytest.mark.skip(reason="the specification's vectors are not here")
+        return [pytest.param(None, marks=absent, id="absent")]
     cases = json.loads(path.read_text())
     return cases if isinstance(cases, list) else [cases]
