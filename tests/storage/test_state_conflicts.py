@@ -1,4 +1,4 @@
-"""What several snapshots do not agree on is found in what changed since they parted, and is the same as in the whole."""
+"""What several snapshots do not agree on is found in what changed since they parted, and is what the wholes say."""
 
 import sqlite3
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from tabstead.protocol.events import Event
+from tabstead.protocol.events.event import MAX_PREV_EVENTS
 from tabstead.protocol.identifiers import StateTuple
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.redactions import apply_pending_redactions, apply_redaction
@@ -28,6 +29,7 @@ from tabstead.storage.events import (
     insert_event,
     select_events,
     select_standings,
+    update_placed,
 )
 from tabstead.storage.memberships import delete_membership, update_membership
 from tabstead.storage.positions import next_position
@@ -38,7 +40,7 @@ from tabstead.storage.rooms import (
     update_forward_extremities,
     update_state_snapshot,
 )
-from tabstead.storage.state_history import diff
+from tabstead.storage.state_history import EMPTY, diff
 
 
 def persist_event(
@@ -50,22 +52,27 @@ def persist_event(
     state_before: int,
     standing: Standing = Standing.ACCEPTED,
     transaction: ClientTransaction | None = None,
+    outlier: PersistedEvent | None = None,
 ) -> PersistedEvent:
     """Persist a new event of a room, the room being as the database has it. Returns it with its position.
 
-    `state_before` is the snapshot of the state before the event; `transaction` that of the device which sent it.
+    `state_before` is the snapshot of the state before the event; `transaction` that of the device which sent it;
+    `outlier` the event itself, if it was stored without a place before.
     """
     position = next_position(db)
-    persisted = insert_event(
-        db,
-        room,
-        event,
-        stream_position=position,
-        standing=standing,
-        state_before=state_before,
-        transaction=transaction,
-    )
-    insert_auth_chain(db, persisted.event_nid, event)
+    if outlier is not None:
+        persisted = update_placed(db, outlier, stream_position=position, standing=standing, state_before=state_before)
+    else:
+        persisted = insert_event(
+            db,
+            room,
+            event,
+            stream_position=position,
+            standing=standing,
+            state_before=state_before,
+            transaction=transaction,
+        )
+        insert_auth_chain(db, persisted.event_nid, event)
     if standing is not Standing.ACCEPTED:
         return persisted
     _insert_relation_of(db, persisted)
@@ -76,6 +83,13 @@ def persist_event(
     _move_current_state(db, room, persisted, extremities)
     for follow in server.followers:
         follow(db, persisted)
+    return persisted
+
+
+def persist_outlier(db: Db, room: Room, event: Event, *, standing: Standing) -> PersistedEvent:
+    """Persist a new event without a place in the timeline: for the sake of those that name it as an auth event."""
+    persisted = insert_event(db, room, event, stream_position=None, standing=standing, state_before=EMPTY)
+    insert_auth_chain(db, persisted.event_nid, event)
     return persisted
 
 
@@ -121,9 +135,15 @@ def _accepted_behind(db: Db, prev_events: Collection[str]) -> set[int]:
 
 
 def _move_current_state(db: Db, room: Room, persisted: PersistedEvent, extremities: list[int]) -> None:
-    """Bring the current state to the resolution of the states after all forward extremities."""
+    """Bring the current state to the resolution of the states after all forward extremities.
+
+    Where there are more of them than an event may name, the state so far stands for the older ones: or each of
+    thousands of forks would cost as much as all before it.
+    """
     if len(extremities) == 1:
         snapshot = state_after(db, persisted)
+    elif len(extremities) > MAX_PREV_EVENTS:
+        snapshot = resolve_snapshots(db, room, [room.state_snapshot, state_after(db, persisted)])
     else:
         tips = select_events(db, extremities).values()
         snapshot = resolve_snapshots(db, room, [state_after(db, tip) for tip in tips])

@@ -7,7 +7,7 @@ A redacted event keeps its row: its JSON is redacted in place, `redacted_by` nam
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -102,6 +102,17 @@ def insert_event(
         state_before=state_before,
         redacted_by=None,
     )
+
+
+def update_placed(
+    db: Db, outlier: PersistedEvent, *, stream_position: int, standing: Standing, state_before: int
+) -> PersistedEvent:
+    """Give an outlier its place in the timeline."""
+    db.execute(
+        "UPDATE events SET stream_position = ?, standing = ?, state_before = ? WHERE event_nid = ?",
+        (stream_position, int(standing), state_before, outlier.event_nid),
+    )
+    return replace(outlier, stream_position=stream_position, standing=standing, state_before=state_before)
 
 
 def update_redacted(db: Db, event_nid: int, redacted_pdu: JsonDict, redacted_by: int) -> None:
