@@ -672,9 +672,15 @@ class TestChangingPowerLevels:
         assert self.bob_changes(story, ban=99, events={"m.room.power_levels": "50", "x": " 099 "}) is ALLOWED
 
     @in_versions(until("9"))
-    @pytest.mark.parametrize("changes", [{"ban": "much"}, {"events": {"x": None}}, {"events": []}])
+    @pytest.mark.parametrize("changes", [{"ban": "much"}, {"events": {"x": None}}, {"events": [50]}, {"events": 50}])
     def test_a_level_that_is_none_is_not_set(self, version, changes):
         assert reason(self.bob_changes(self.story(version), **changes)).endswith("is not an integer")
+
+    @in_versions(until("9"))
+    def test_an_empty_array_is_an_empty_object(self, version):
+        assert self.bob_changes(self.story(version), events=[]) is ALLOWED
+        story = self.story(version, events={"m.room.power_levels": 50, "x": 99})
+        assert reason(self.bob_changes(story, events=[])) == "the level of events x is above the sender's"
 
     @in_versions(until("9"))
     def test_a_level_that_is_none_can_be_removed(self, version):
