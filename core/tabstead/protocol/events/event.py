@@ -29,6 +29,8 @@ MAX_PDU_BYTES: Final = 65_536
 MAX_FIELD_BYTES: Final = 255
 MAX_PREV_EVENTS: Final = 20
 MAX_AUTH_EVENTS: Final = 10
+MAX_TIMESTAMP: Final = 2**63 - 1
+"""v1-v5 name no limit; this is what all implementations keep."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,8 @@ def parse_event(pdu: JsonDict, room_version: RoomVersion) -> Event:
         raise BadJson("sender: not a user ID.")
     if not 0 <= pdu["depth"] <= room_version.max_depth:
         raise BadJson(f"depth: not within 0 and {room_version.max_depth}.")
+    if not -MAX_TIMESTAMP <= pdu["origin_server_ts"] <= MAX_TIMESTAMP:
+        raise BadJson("origin_server_ts: not within 64 bits.")
     _check_signatures_format(pdu["signatures"])
     for field, limit in (("prev_events", MAX_PREV_EVENTS), ("auth_events", MAX_AUTH_EVENTS)):
         _check_references(field, pdu[field], limit, room_version)
