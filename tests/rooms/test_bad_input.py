@@ -31,8 +31,8 @@ KEYS = st.one_of(
     st.sampled_from([
         "users", "events", "notifications", "users_default", "ban", "membership", "third_party_invite", "signed",
         "mxid", "token", "signatures", "public_keys", "public_key", "join_rule", "allow", "creator",
-        "additional_creators", "room_version", "m.federate", "redacts", "join_authorised_via_users_server", "m.relates_to",
-        "event_id", "rel_type", "displayname", "sha256", ALICE, BOB, LONE_SURROGATE,
+        "additional_creators", "room_version", "m.federate", "redacts", "join_authorised_via_users_server",
+        "m.relates_to", "event_id", "rel_type", "displayname", "sha256", ALICE, BOB, LONE_SURROGATE,
     ]),
 )  # fmt: skip
 JSON = st.recursive(

@@ -7,12 +7,12 @@ sent once: a transaction id is answered from storage, and a state that is so alr
 
 import secrets
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from tabstead.errors import Forbidden
 from tabstead.protocol.auth_rules import Rejected, check_event_auth, select_auth_event_types
 from tabstead.protocol.canonical_json import JsonDict, encode_canonical_json
 from tabstead.protocol.events import Event, build_event, parse_event, reference_hash
+from tabstead.protocol.events.event import MAX_PREV_EVENTS
 from tabstead.protocol.identifiers import EventID, RoomID, StateTuple, UserID
 from tabstead.protocol.room_versions import EventIDFormat, RoomVersion
 from tabstead.protocol.signatures import sign_event
@@ -27,10 +27,8 @@ from tabstead.storage.client_transactions import ClientTransaction, find_transac
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, get_event, select_events
 from tabstead.storage.memberships import is_joined
-from tabstead.storage.rooms import Room, find_room, get_room, insert_room, select_forward_extremities
+from tabstead.storage.rooms import Room, find_room, get_room, insert_room, select_newest_extremities
 from tabstead.storage.state_history import EMPTY
-
-MAX_PREV_EVENTS: Final = 20
 
 
 def send_event(
@@ -131,13 +129,11 @@ def _see_guests_off(db: Db, server: LocalServer, room: Room, cause: PersistedEve
 
 def _place(db: Db, room: Room) -> tuple[list[Event], int]:
     """What a new event refers to, and the snapshot of the state before it."""
-    extremities = list(select_events(db, select_forward_extremities(db, room.room_nid)).values())
-    if len(extremities) <= MAX_PREV_EVENTS:
-        return [tip.event for tip in extremities], room.state_snapshot
-    extremities.sort(key=lambda tip: tip.position, reverse=True)
-    chosen = extremities[:MAX_PREV_EVENTS]
-    snapshot = resolve_snapshots(db, room, [state_after(db, tip) for tip in chosen])
-    return [tip.event for tip in chosen], snapshot
+    newest = select_newest_extremities(db, room.room_nid, MAX_PREV_EVENTS + 1)
+    tips = list(select_events(db, newest[:MAX_PREV_EVENTS]).values())
+    is_all = len(newest) == len(tips)
+    snapshot = room.state_snapshot if is_all else resolve_snapshots(db, room, [state_after(db, tip) for tip in tips])
+    return [tip.event for tip in tips], snapshot
 
 
 def _build(

@@ -61,6 +61,16 @@ def select_forward_extremities(db: Db, room_nid: int) -> list[int]:
     return [event_nid for (event_nid,) in rows]
 
 
+def select_newest_extremities(db: Db, room_nid: int, limit: int) -> list[int]:
+    """At most `limit` of the forward extremities, by their positions the newest first."""
+    rows = db.execute(
+        "SELECT f.event_nid FROM forward_extremities f JOIN events e USING (event_nid)"
+        " WHERE f.room_nid = ? ORDER BY e.stream_position DESC LIMIT ?",
+        (room_nid, limit),
+    )
+    return [event_nid for (event_nid,) in rows]
+
+
 def update_forward_extremities(db: Db, room_nid: int, *, removed: Iterable[int], added: Iterable[int]) -> None:
     db.executemany(
         "DELETE FROM forward_extremities WHERE room_nid = ? AND event_nid = ?",
