@@ -8,12 +8,11 @@
  */
 import { PageFile, PageFileLost, mount } from './page_store/index.js';
 import { Bridge } from './bridge.js';
-import { readConfiguration } from './configuration.js';
+import { readConfiguration, refreshConfiguration } from './configuration.js';
 import { startInterpreter } from './interpreter.js';
 import { sentenceOf } from './matrix_errors.js';
 import { announce } from './notices.js';
 import { scopedName } from './site.js';
-import { keepConfiguration } from './static_files.js';
 import { canvas } from './thumbnails.js';
 
 const DATABASE_PATH = '/data/homeserver.db';
@@ -42,6 +41,8 @@ export const facts = {
   startedAt: Date.now(),
   /** @type {number | null} */
   wakeUpMs: null,
+  /** @type {string | null} */
+  serverName: null,
 };
 
 /** The homeserver, started if it isn't. Rejects when it can't start; the next call tries again. */
@@ -52,6 +53,12 @@ export function ensureHomeserver() {
 
 /** The homeserver if it runs, without starting it. */
 export const runningHomeserver = () => running;
+
+/** The homeserver's name: the present one's, or the last one's while there is none. Null when none starts. */
+export async function findServerName() {
+  if (facts.serverName === null) await ensureHomeserver().catch(() => {}); // told by `start`
+  return facts.serverName;
+}
 
 /** Whether a request would have to wait for the start. */
 export const isStarting = () => running === null;
@@ -65,6 +72,7 @@ async function start() {
     running = started;
     facts.state = 'running';
     facts.wakeUpMs = performance.now() - began;
+    facts.serverName = started.bridge.serverName;
     setTimeout(() => warmUp(started), WARM_UP_AFTER_MS);
     return started;
   } catch (error) {
@@ -72,6 +80,7 @@ async function start() {
     life = null;
     facts.state = 'failed';
     release?.();
+    void refreshConfiguration(); // what is wrong may be that, and mended by now
     announce({ type: 'failure', phase: 'start', message: sentenceOf(error) });
     throw error;
   }
@@ -85,21 +94,21 @@ async function warmUp(homeserver) {
   if (homeserver !== running) return;
   homeserver.bridge.warmUp();
   await homeserver.file.warm().catch(() => {}); // whoever needs a page asks for it
-  await keepConfiguration().catch(() => {}); // offline
+  await refreshConfiguration();
 }
 
 /** @returns {Promise<Homeserver>} */
 async function open() {
-  const database = openDatabase();
+  const database = openFile();
   database.catch(() => {}); // awaited below; it may fail before that
   /** Rejects when the interpreter dies; what it was asked to do stays undone then. @type {PromiseWithResolvers<never>} */
   const death = Promise.withResolvers();
   death.promise.catch(() => {});
   try {
     const pyodide = await startInterpreter(death.reject);
-    const [file, { text, serverName, baseUrl }] = await Promise.all([database, readConfiguration()]);
+    const [file, { text, host, baseUrl }] = await Promise.all([database, readConfiguration()]);
     mount(pyodide.FS, DATABASE_PATH, file);
-    const opening = Bridge.open(pyodide, { configuration: text, serverName, baseUrl, file, canvas });
+    const opening = Bridge.open(pyodide, { configuration: text, host, baseUrl, file, canvas });
     const homeserver = { bridge: await Promise.race([opening, death.promise]), file };
     death.promise.catch((error) => breakDown(homeserver, error));
     return homeserver;
@@ -129,7 +138,8 @@ export function checkDatabase(homeserver) {
   if (homeserver === running && homeserver.file.stale instanceof PageFileLost) forget();
 }
 
-async function openDatabase() {
+/** The database's file, when no other worker has it. */
+export async function openFile() {
   await takeLock();
   return PageFile.open(scopedName('homeserver'));
 }
@@ -189,6 +199,9 @@ async function end() {
   const ending = life;
   forget();
   const homeserver = await ending?.catch(() => null);
-  if (running === homeserver) forget(); // it was starting
+  if (homeserver && running === homeserver) {
+    running = null; // it was starting; what follows is begun already
+    facts.state = 'stopped';
+  }
   await homeserver?.bridge.close().catch(() => {}); // the database may be lost, on purpose
 }

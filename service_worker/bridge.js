@@ -41,18 +41,20 @@ export class Bridge {
     this.#pyodide = pyodide;
     this.#bridge = bridge;
     this.#handle = bridge.handle;
+    /** The homeserver's name. @type {string} */
+    this.serverName = bridge.server_name;
     this.#death.promise.catch(() => {}); // whoever waits is told
   }
 
   /**
    * Open the homeserver in an interpreter.
    * @param {import('pyodide').PyodideAPI} pyodide
-   * @param {{ configuration: string, serverName: string, baseUrl: string, file: unknown, canvas: unknown }} options
+   * @param {{ configuration: string, host: string, baseUrl: string, file: unknown, canvas: unknown }} options
    */
-  static async open(pyodide, { configuration, serverName, baseUrl, file, canvas }) {
+  static async open(pyodide, { configuration, host, baseUrl, file, canvas }) {
     const module = pyodide.pyimport('tabstead_edge.bridge');
     try {
-      const bridge = await module.open_bridge(configuration, serverName, baseUrl, file, canvas);
+      const bridge = await module.open_bridge(configuration, host, baseUrl, file, canvas);
       return new Bridge(pyodide, bridge);
     } finally {
       module.destroy();

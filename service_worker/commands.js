@@ -3,19 +3,13 @@
  * What a page may ask of the worker (messages.js has the shapes): one function per type of request.
  * @module
  */
-import { PageFile } from './page_store/index.js';
-import { betweenLives, ensureHomeserver, resetHomeserver } from './boot.js';
+import { ensureHomeserver, resetHomeserver } from './boot.js';
+import { exportHomeserver, importHomeserver } from './copies.js';
 import { drain } from './draining.js';
 import { sentenceOf } from './matrix_errors.js';
 import { currentStatus } from './status.js';
 
 const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (globalThis));
-
-/** Pieces of an export that are put into one blob: blobs lie on the disk, pieces in memory. */
-const PIECES_PER_BLOB = 16;
-
-/** SQLite's application id of our databases, "Tabs" (core/tabstead/storage/migrations). */
-const APPLICATION_ID = 0x54616273;
 
 /** @type {{ [Type in import('./messages.js').Request['type']]: (request: any) => Promise<unknown> }} */
 const COMMANDS = {
@@ -25,12 +19,8 @@ const COMMANDS = {
     return currentStatus();
   },
   claim: () => worker.clients.claim(),
-  export: async () => exportDatabase((await ensureHomeserver()).file),
-  import: async ({ file }) => {
-    const homeserver = await ensureHomeserver();
-    await homeserver.file.importImage(file, { applicationId: APPLICATION_ID });
-    await betweenLives(async () => {});
-  },
+  export: exportHomeserver,
+  import: ({ file }) => importHomeserver(file),
   reset: resetHomeserver,
   drain,
   'skip-waiting': () => worker.skipWaiting(),
@@ -53,19 +43,4 @@ export async function answerCommand({ data, ports }) {
     console.error(`${data.type} failed:`, error);
     port?.postMessage({ ok: false, error: sentenceOf(error) });
   }
-}
-
-/** @param {PageFile} file */
-async function exportDatabase(file) {
-  const type = 'application/vnd.sqlite3';
-  let blob = new Blob([], { type });
-  /** @type {BlobPart[]} */
-  let pieces = [];
-  for await (const piece of file.exportImage()) {
-    pieces.push(/** @type {Uint8Array<ArrayBuffer>} */ (piece));
-    if (pieces.length < PIECES_PER_BLOB) continue;
-    blob = new Blob([blob, ...pieces], { type });
-    pieces = [];
-  }
-  return new Blob([blob, ...pieces], { type });
 }

@@ -3,8 +3,7 @@
  * Answers requests to the homeserver: which are ours, what the homeserver needs to know of them, who goes first.
  * @module
  */
-import { checkDatabase, ensureHomeserver, isStarting } from './boot.js';
-import { readConfiguration } from './configuration.js';
+import { checkDatabase, ensureHomeserver, findServerName, isStarting } from './boot.js';
 import { findAuthorization } from './credentials.js';
 import { dispatchKeyOf } from './dispatch_key.js';
 import { isDraining } from './draining.js';
@@ -38,8 +37,7 @@ export function matrixTarget({ origin, pathname, search }) {
 export async function answerMatrixRequest(event, target) {
   const { origin } = new URL(event.request.url);
   if (origin === new URL(SCOPE).origin) return answer(event, target);
-  const { serverName } = await readConfiguration();
-  return origin === `https://${serverName}` ? answer(event, target) : fetch(event.request);
+  return origin === `https://${await findServerName()}` ? answer(event, target) : fetch(event.request);
 }
 
 /**

@@ -36,7 +36,7 @@
  */
 
 /**
- * Sent when the homeserver has started and after it stored something, at most once a second.
+ * Sent after the homeserver stored something, at most once a second.
  * @typedef {object} StatusNotice
  * @property {"status"} type
  * @property {Status} status
@@ -47,11 +47,10 @@
 /**
  * @typedef {object} Status
  * @property {"stopped" | "starting" | "running" | "failed"} homeserver
- * @property {string} serverName
+ * @property {string | null} serverName null before the first start of this life of the worker
  * @property {string} version of Tabstead
  * @property {number} startedAt when this life of the worker began, in ms since the Unix epoch
  * @property {number | null} wakeUpMs how long the homeserver took to start in this life
- * @property {number} wakeUps lives of the homeserver since its database was made, if counted; else 0
  * @property {number} events events stored
  * @property {number} bytesStored size of the database
  */

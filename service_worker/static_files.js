@@ -57,8 +57,17 @@ export async function install(report) {
 export async function keepConfiguration() {
   const response = await fetch(urlOf(CONFIGURATION), { cache: 'no-cache' });
   const text = response.ok ? await response.text() : '{}';
-  JSON.parse(text); // an error page, or a slip in the file, is not kept
+  checkJson(text); // an error page, or a slip in the file, is not kept
   await (await caches.open(CACHE_NAME)).put(urlOf(CONFIGURATION), new Response(text));
+}
+
+/** @param {string} text */
+function checkJson(text) {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${CONFIGURATION} is not JSON: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /**

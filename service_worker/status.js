@@ -4,7 +4,6 @@
  * @module
  */
 import { facts, runningHomeserver } from './boot.js';
-import { readConfiguration } from './configuration.js';
 import { announce } from './notices.js';
 import { VERSION } from './site.js';
 
@@ -18,11 +17,10 @@ export async function currentStatus() {
   const counted = homeserver ? await homeserver.bridge.status() : {};
   return {
     homeserver: facts.state,
-    serverName: (await readConfiguration()).serverName,
+    serverName: facts.serverName,
     version: VERSION,
     startedAt: facts.startedAt,
     wakeUpMs: facts.wakeUpMs,
-    wakeUps: counted.wakeUps ?? 0,
     events: counted.events ?? 0,
     bytesStored: counted.bytesStored ?? 0,
   };

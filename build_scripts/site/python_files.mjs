@@ -16,7 +16,7 @@ export const ZIP_PATHS = { standardLibrary: '/lib/python314.zip', packages: '/li
 
 /** Modules of the standard library for people at a terminal, for tests, for protocols of other servers. */
 const UNNEEDED_MODULES = new Set(
-  `_pyio _pyrepl bdb cProfile cmd difflib doctest ensurepip ftplib getpass idlelib imaplib lib2to3 mailbox
+  `_pyio _pyrepl bdb cProfile cmd doctest ensurepip ftplib getpass idlelib imaplib lib2to3 mailbox
   modulefinder multiprocessing netrc nturl2path optparse pdb pickletools poplib profile pstats pyclbr pydoc pydoc_data
   rlcompleter sched shelve smtplib socketserver statistics tabnanny this timeit trace tracemalloc turtle unittest venv
   wsgiref xmlrpc zipapp`.split(/\s+/),

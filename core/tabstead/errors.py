@@ -34,6 +34,8 @@
     │   ├── NotYetUploaded               504 M_NOT_YET_UPLOADED
     │   ├── StorageFull                  507 M_RESOURCE_LIMIT_EXCEEDED: nothing was written
     │   └── StorageUnavailable           503 M_UNKNOWN: nothing was written, try again
+    ├── InvalidConfiguration         the operator's file says something impossible: refuse to start
+    ├── ServerNameMismatch           the database is another server's: refuse to open it
     └── DatabaseTooNew               the database was written by a newer Tabstead: refuse to open it
 
 Anything else that escapes is a bug: logged with its traceback, answered with 500 M_UNKNOWN.
@@ -46,6 +48,21 @@ from typing import Any, ClassVar
 
 class TabsteadError(Exception):
     """The root of the tree."""
+
+
+class InvalidConfiguration(TabsteadError):
+    """The configuration can't be used; `problems` says why, a sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(" ".join(problems))
+        self.problems = problems
+
+
+class ServerNameMismatch(TabsteadError):
+    """The configuration names another server than the one that the database was made for."""
+
+    def __init__(self, *, configured: str, stored: str) -> None:
+        super().__init__(f"server_name is {configured}, but the database is that of {stored}.")
 
 
 class DatabaseTooNew(TabsteadError):

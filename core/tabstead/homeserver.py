@@ -17,7 +17,7 @@ from tabstead.client_api.call import Context
 from tabstead.client_api.rate_limits import RateLimiter
 from tabstead.client_api.routes import Route, build_router
 from tabstead.configuration import Configuration
-from tabstead.errors import MatrixError
+from tabstead.errors import MatrixError, ServerNameMismatch
 from tabstead.http import Request, Response, Router, json_response
 from tabstead.media.thumbnails import Thumbnailer
 from tabstead.protocol.signatures import SigningKey
@@ -34,6 +34,7 @@ from tabstead.sync.long_poll import LongPoll
 logger = logging.getLogger(__name__)
 
 _KEY_FACT: Final = "signing_key_seed"
+_NAME_FACT: Final = "server_name"
 
 CORS_HEADERS: Final = {
     "access-control-allow-origin": "*",
@@ -59,20 +60,22 @@ class Homeserver:
         now_ms: Callable[[], int],
         thumbnailer: Thumbnailer | None = None,
     ) -> "Homeserver":
-        """Bring the database's homeserver to life; a new database gets a signing key.
+        """Bring the database's homeserver to life; a new database gets a signing key and the configured server name.
 
-        `now_ms` is the time in milliseconds since the Unix epoch.
+        `now_ms` is the time in milliseconds since the Unix epoch. Raises ServerNameMismatch when the database has
+        another name: it is in every identifier there, so it can't change.
         """
-        seed, position = await database.write(lambda db: (_signing_key_seed(db), select_position(db)))
+        name = configuration.server_name
+        seed, position = await database.write(lambda db: (_identify(db, name), select_position(db)))
         notifier, typing_users = Notifier(position), TypingUsers(now_ms)
         context = Context(
             configuration=configuration,
             database=database,
             local_server=LocalServer(
-                name=configuration.server_name,
+                name=name,
                 signing_key=SigningKey(key_id="ed25519:1", seed=seed),
                 now_ms=now_ms,
-                followers=(partial(record_push_actions, server_name=configuration.server_name),),
+                followers=(partial(record_push_actions, server_name=name),),
             ),
             now_ms=now_ms,
             notifier=notifier,
@@ -120,9 +123,20 @@ class Homeserver:
         await self.context.database.close()
 
 
-def _signing_key_seed(db: Db) -> bytes:
+def find_server_name(db: Db) -> str | None:
+    """The name of the server that the database was made for; None where no homeserver was opened on it yet."""
+    name = find_fact(db, _NAME_FACT)
+    return None if name is None else name.decode()
+
+
+def _identify(db: Db, server_name: str) -> bytes:
+    """Check whose database it is, or make it this server's; the seed of its signing key."""
+    stored = find_server_name(db)
+    if stored is None:
+        insert_fact(db, _NAME_FACT, server_name.encode())
+        insert_fact(db, _KEY_FACT, secrets.token_bytes(32))
+    elif stored != server_name:
+        raise ServerNameMismatch(configured=server_name, stored=stored)
     seed = find_fact(db, _KEY_FACT)
-    if seed is None:
-        seed = secrets.token_bytes(32)
-        insert_fact(db, _KEY_FACT, seed)
+    assert seed is not None, "name and key are written in one transaction"
     return seed

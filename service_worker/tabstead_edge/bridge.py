@@ -11,27 +11,23 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from types import FrameType
 from typing import Any, Final, NoReturn, Protocol
 
 from pyodide.ffi import JsBuffer, to_js
 
-from tabstead.configuration import Configuration, RateLimits, Registration
 from tabstead.errors import MatrixError, StorageUnavailable
-from tabstead.homeserver import Homeserver
+from tabstead.homeserver import Homeserver, find_server_name
 from tabstead.http import DispatchKey, Request, Response, json_response
 from tabstead.storage.database import Database
 from tabstead.storage.events import count_events
+from tabstead_edge.configuration import parse_settings
 from tabstead_edge.page_store import BrowserPageStore, PageFile
 from tabstead_edge.thumbnailer import Canvas, CanvasThumbnailer
 
 logger = logging.getLogger(__name__)
 
 DATABASE_PATH: Final = "/data/homeserver.db"
-
-SYNC_TIMEOUT_CAP_MS: Final = 25_000
-"""An idle worker dies after about 30 seconds; a poll that ends sooner is followed by the next one."""
 
 
 class Respond(Protocol):
@@ -45,6 +41,7 @@ class Bridge:
 
     def __init__(self, homeserver: Homeserver) -> None:
         self.homeserver = homeserver
+        self.server_name = homeserver.context.configuration.server_name
         self._tasks: set[asyncio.Task[Response]] = set()
 
     def handle(  # noqa: PLR0917
@@ -112,33 +109,25 @@ def _send(response: Response, respond: Respond) -> None:
     respond(response.status, json.dumps(dict(response.headers)), to_js(response.body))
 
 
-async def open_bridge(
-    configuration: str, server_name: str, base_url: str, page_file: PageFile, canvas: Canvas
-) -> Bridge:
-    """Bring the homeserver in a page file to life. `configuration` is the text of `tabstead.json`."""
+async def open_bridge(configuration: str, host: str, base_url: str, page_file: PageFile, canvas: Canvas) -> Bridge:
+    """Bring the homeserver in a page file to life. `configuration` is the text of `tabstead.json`.
+
+    A database keeps its server's name wherever it is taken; the site's `host` names a new one, unless the file does.
+    """
     random.seed()  # the snapshot holds one state for everyone
     signal.signal(signal.SIGINT, _interrupt)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    settings = parse_settings(configuration)
     database = await Database.open(DATABASE_PATH, page_store=BrowserPageStore(page_file))
+    server_name = settings.server_name or await database.read(find_server_name) or host
     homeserver = await Homeserver.open(
-        configuration=_parse_configuration(json.loads(configuration), server_name, base_url),
+        configuration=settings.build_configuration(server_name=server_name, base_url=base_url),
         database=database,
         now_ms=_now_ms,
         thumbnailer=CanvasThumbnailer(canvas),
     )
     sys.modules["__main__"].__dict__["homeserver"] = homeserver  # a developer's code runs there
     return Bridge(homeserver)
-
-
-def _parse_configuration(values: Mapping[str, Any], server_name: str, base_url: str) -> Configuration:
-    registration = values.get("registration", {})
-    return Configuration(
-        server_name=values.get("server_name", server_name),
-        base_url=values.get("base_url", base_url),
-        registration=Registration(open=registration.get("open", True), guests=registration.get("guests", False)),
-        rate_limits=RateLimits(enabled=values.get("rate_limits", {}).get("enabled", False)),
-        sync_timeout_cap_ms=SYNC_TIMEOUT_CAP_MS,
-    )
 
 
 def _now_ms() -> int:

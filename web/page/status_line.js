@@ -28,7 +28,7 @@ export function showStatus(status) {
   byId('status-wake').textContent = describeWakeUp(status);
   byId('status-events').textContent = COUNT.format(status.events);
   byId('status-bytes').textContent = formatBytes(status.bytesStored);
-  byId('status-server').textContent = status.serverName;
+  byId('status-server').textContent = status.serverName ?? '';
   byId('status').hidden = false;
 }
 

@@ -19,15 +19,12 @@ from typing import Final
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from tabstead.errors import TabsteadError
+from tabstead.errors import InvalidConfiguration, ServerNameMismatch, TabsteadError
 from tabstead.homeserver import Homeserver
 from tabstead.native.asgi import Application
 from tabstead.native.pillow_thumbnailer import PillowThumbnailer
-from tabstead.native.toml_configuration import InvalidConfiguration, Listen, Settings, read_settings
-from tabstead.storage.database import Database, Db
-from tabstead.storage.server_facts import find_fact, insert_fact
-
-_SERVER_NAME_FACT: Final = "native_server_name"
+from tabstead.native.toml_configuration import Listen, Settings, read_settings
+from tabstead.storage.database import Database
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 """Of a request's line and headers: a filter may be in the query."""
@@ -45,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InvalidConfiguration as error:
         for problem in error.problems:
             print(f"tabstead: {options.config}: {problem}", file=sys.stderr)
+        return 2
+    except ServerNameMismatch as error:
+        print(f"tabstead: {options.config}: {error}", file=sys.stderr)
         return 2
     except (TabsteadError, OSError) as error:
         print(f"tabstead: {error}", file=sys.stderr)
@@ -91,7 +91,6 @@ async def serve_homeserver(settings: Settings) -> None:
 async def _open_homeserver(settings: Settings) -> Homeserver:
     database = await Database.open(settings.database.path)
     try:
-        await database.write(lambda db: check_server_name(db, settings.server_name))
         return await Homeserver.open(
             configuration=settings.build_configuration(),
             database=database,
@@ -101,15 +100,6 @@ async def _open_homeserver(settings: Settings) -> Homeserver:
     except BaseException:
         await database.close()
         raise
-
-
-def check_server_name(db: Db, server_name: str) -> None:
-    """A database belongs to one server name, which is in every user ID in it. Raises InvalidConfiguration."""
-    known = find_fact(db, _SERVER_NAME_FACT)
-    if known is None:
-        insert_fact(db, _SERVER_NAME_FACT, server_name.encode())
-    elif known != server_name.encode():
-        raise InvalidConfiguration([f"server_name is {server_name}, but the database is that of {known.decode()}."])
 
 
 def _listen(listen: Listen) -> dict[str, socket.socket]:
