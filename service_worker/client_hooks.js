@@ -6,11 +6,15 @@
  * - A write to the homeserver gets a random name, so that it happens once even if the browser dispatches it twice.
  * - The last access token that the page sent is told to the worker when an `<img>` of the page asks for media.
  * - A client app that registers a service worker of its own gets ours: a second one would take the page's requests away.
+ *   Only the page of another homeserver, whose site lies below ours, gets what it asks for.
  * @module
  */
 
 const DISPATCH_HEADER = 'X-Tabstead-Dispatch';
 const DONE = Symbol.for('tabstead.client-hooks');
+
+/** Among the options of a registration: it is a homeserver's. */
+export const IS_HOMESERVER = Symbol.for('tabstead.homeserver');
 
 /** @type {string | null} */
 let lastAuthorization = null;
@@ -65,7 +69,8 @@ function keepOtherWorkersOut() {
   ServiceWorkerContainer.prototype.register = async function hookedRegister(script, options) {
     const ours = await this.getRegistration();
     const isOurs = new URL(String(script), document.baseURI).href === ours?.active?.scriptURL;
-    return ours?.active && !isOurs ? ours : register.call(this, script, options);
+    const isAllowed = isOurs || Reflect.has(options ?? {}, IS_HOMESERVER);
+    return ours?.active && !isAllowed ? ours : register.call(this, script, options);
   };
 }
 

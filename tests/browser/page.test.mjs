@@ -108,6 +108,7 @@ describe('two sites on one origin', () => {
       await house.say('alice', 'Anybody in the house?');
       await house.reads('bob', 'Anybody in the house?');
       const cabin = await DemoPage.open(browser, `${server.url}cabin/`);
+      assert.equal(await cabin.page.$eval('#pane-alice code', (id) => id.textContent), `@alice:${new URL(server.url).host}`);
       await cabin.say('alice', 'Anybody in the cabin?');
       await cabin.reads('bob', 'Anybody in the cabin?');
       await house.page.bringToFront();

@@ -40,14 +40,13 @@ export const clientKey = (name, what) => `tabstead ${SITE_PATH} client ${name} $
 const PREFIX = `tabstead ${SITE_PATH} client `;
 const SESSION_DATABASE = 'hydrogen_session_';
 
-/** The ids of all sessions that the people's clients have here. */
+/**
+ * The ids of all sessions that the people's clients have here.
+ * @returns {string[]}
+ */
 function sessionIds() {
-  const ids = [];
-  for (const [key, text] of Object.entries({ ...localStorage })) {
-    if (!key.startsWith(PREFIX) || !key.endsWith(' sessions')) continue;
-    for (const { id } of JSON.parse(text)) ids.push(id);
-  }
-  return ids;
+  const keys = Object.keys({ ...localStorage }).filter((key) => key.startsWith(PREFIX) && key.endsWith(' sessions'));
+  return keys.flatMap((key) => JSON.parse(localStorage.getItem(key) ?? '[]').map((/** @type {any} */ session) => session.id));
 }
 
 /** The keys of the local storage that belong to the clients. */
@@ -89,10 +88,23 @@ export async function dumpClients() {
  */
 export async function restoreClients(dump) {
   await forgetClients();
-  for (const database of dump.databases) await restoreDatabase(database);
+  const renamed = renameSessions(dump);
+  for (const database of dump.databases) await restoreDatabase({ ...database, name: renamed(database.name) });
   for (const [key, value] of Object.entries(dump.localStorage)) {
-    localStorage.setItem(ownKey(key), value.replaceAll(JSON.stringify(dump.origin), JSON.stringify(location.origin)));
+    const here = value.replaceAll(JSON.stringify(dump.origin), JSON.stringify(location.origin));
+    localStorage.setItem(ownKey(renamed(key)), renamed(here));
   }
+}
+
+/**
+ * Other names for a dump's sessions: the site that it was made of may be on this origin too, and goes on under its own.
+ * @param {ClientDump} dump
+ * @returns {(text: string) => string}
+ */
+function renameSessions({ databases }) {
+  const ids = databases.map(({ name }) => name.slice(SESSION_DATABASE.length));
+  const others = ids.map(() => crypto.getRandomValues(new Uint32Array(2)).join(''));
+  return (text) => ids.reduce((renamed, id, at) => renamed.replaceAll(id, others[at]), text);
 }
 
 /**

@@ -5,6 +5,8 @@
  * The file is a tar: `homeserver.sqlite`, the server's database with its signing key, which `tabstead serve` opens too; and
  * `clients.json`, the people's credentials and what their clients keep here, without which nobody could read the encrypted
  * messages in it. All three run while the clients are closed, so that a client's keys and the server agree.
+ *
+ * A server keeps its name wherever it is imported: only its address changes.
  */
 
 import { dumpClients, forgetClients, restoreClients } from '../client/client_storage.js';
@@ -32,11 +34,10 @@ export async function exportServer(link) {
  * Replace the server and the clients by those of a file; of a bare database, by its server alone.
  * @param {WorkerLink} link
  * @param {Blob} file
- * @throws {Error} saying what is wrong with the file; nothing is changed then
+ * @throws {Error} saying what is wrong with the file; the server and the clients are as before then
  */
 export async function importServer(link, file) {
   const { database, clients } = await openCopy(file);
-  if (clients) await checkServerName(link, clients.people);
   await link.ask({ type: 'import', file: database });
   if (clients) {
     await restoreClients(clients.clients);
@@ -76,17 +77,6 @@ async function openCopy(file) {
   if (!database || !(await isDatabase(database))) throw new Error('This file is not a copy of a Tabstead homeserver.');
   const clients = files[CLIENTS] && JSON.parse(await files[CLIENTS].text());
   return { database, clients: clients?.people ? clients : null };
-}
-
-/**
- * A server's name is in every user ID and every address of a picture: a copy lives on only under the same name.
- * @param {WorkerLink} link
- * @param {import('./people_store.js').People} people
- */
-async function checkServerName(link, { people: [{ userId }] }) {
-  const theirs = userId.slice(userId.indexOf(':') + 1);
-  const { serverName } = await link.ask({ type: 'status' });
-  if (theirs !== serverName) throw new Error(`This is a copy of ${theirs}, but this server’s name is ${serverName}.`);
 }
 
 /** @param {Blob} file */

@@ -4,6 +4,7 @@
  * hands a waiting newer worker over to whoever offers the update.
  */
 
+import { IS_HOMESERVER } from '../../service_worker/client_hooks.js';
 import { noticeChannelName } from '../../service_worker/messages.js';
 
 /** @typedef {import("../../service_worker/messages.js").Notice} Notice */
@@ -44,7 +45,7 @@ export class WorkerLink {
     channel.onmessage = (event) => onNotice(event.data);
     const link = new WorkerLink(await register());
     await link._activated();
-    if (!navigator.serviceWorker.controller) await link._becomeControlled();
+    await link._becomeControlled();
     return link;
   }
 
@@ -107,7 +108,9 @@ export class WorkerLink {
     });
   }
 
+  /** The page may have no worker yet, or that of another site above this one. */
   async _becomeControlled() {
+    if (navigator.serviceWorker.controller?.scriptURL === this._active.scriptURL) return;
     const controlled = nextController();
     await this.ask({ type: 'claim' });
     await controlled;
@@ -117,7 +120,8 @@ export class WorkerLink {
 /** @returns {Promise<ServiceWorkerRegistration>} */
 async function register() {
   try {
-    return await navigator.serviceWorker.register(SCRIPT, { type: 'module', updateViaCache: 'none' });
+    const options = /** @type {const} */ ({ type: 'module', updateViaCache: 'none', [IS_HOMESERVER]: true });
+    return await navigator.serviceWorker.register(SCRIPT, options);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     if (error instanceof DOMException && error.name === 'SecurityError') throw new WorkersForbidden(reason);
