@@ -9,6 +9,7 @@ an index over auth chains answers the same two questions without walking.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import Protocol
 
 from tabstead.protocol.identifiers import EventID
@@ -23,7 +24,7 @@ class AuthChains(Protocol):
         """The events in some state sets' full auth chains but not in all.
 
         `conflicted` has what is left of each set without the events in `unconflicted`, which all sets have. Its events,
-        which are resolved in any case, may be left out of the answer.
+        which are resolved in any case, are left out of the answer.
         """
 
     def conflicted_subgraph(self, conflicted: Collection[EventID]) -> set[EventID]:
@@ -45,7 +46,7 @@ class WalkedAuthChains:
     ) -> set[EventID]:
         chains = [self._chain(event_ids) for event_ids in conflicted]
         first, *others = chains
-        difference = first.union(*others) - first.intersection(*others)
+        difference = (first.union(*others) - first.intersection(*others)).difference(*conflicted)
         return self._without_chain_of(unconflicted, difference) if difference else difference
 
     def conflicted_subgraph(self, conflicted: Collection[EventID]) -> set[EventID]:
@@ -73,24 +74,21 @@ class WalkedAuthChains:
                     unvisited.append(auth_event_id)
         return chain
 
-    def _without_chain_of(self, event_ids: Iterable[EventID], candidates: set[EventID]) -> set[EventID]:
+    def _without_chain_of(self, event_ids: Collection[EventID], candidates: set[EventID]) -> set[EventID]:
         """The candidates that are in no chain of these events.
 
         Only events that others name are remembered: of a room's many memberships, few are.
         """
-        remaining = set(candidates)
-        visited: set[EventID] = set()
-        for event_id in event_ids:
+        remaining = candidates.difference(event_ids)
+        named = set(chain.from_iterable(map(self._auth_events, event_ids)))
+        unvisited = list(named)
+        while unvisited and remaining:
+            event_id = unvisited.pop()
             remaining.discard(event_id)
-            unvisited = [event_id]
-            while unvisited and remaining:
-                for auth_event_id in self._auth_events(unvisited.pop()):
-                    if auth_event_id not in visited:
-                        visited.add(auth_event_id)
-                        remaining.discard(auth_event_id)
-                        unvisited.append(auth_event_id)
-            if not remaining:
-                break
+            for auth_event_id in self._auth_events(event_id):
+                if auth_event_id not in named:
+                    named.add(auth_event_id)
+                    unvisited.append(auth_event_id)
         return remaining
 
     def _auth_events(self, event_id: EventID) -> Sequence[EventID]:

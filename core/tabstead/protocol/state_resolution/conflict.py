@@ -1,9 +1,18 @@
-"""What several state sets agree on, and what they do not."""
+"""What several state sets agree on, and what they do not.
 
-from collections.abc import Mapping, Sequence
+The sets are compared, not copied: a room of 50,000 members in which few quarrel costs one look at each entry.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
+from itertools import compress
+from operator import ne
+from types import MappingProxyType
+from typing import Final
 
 from tabstead.protocol.identifiers import EventID, StateTuple
+
+_NOTHING: Final[Mapping[StateTuple, EventID]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +33,72 @@ class Conflict:
 def find_conflict(state_sets: Sequence[Mapping[StateTuple, EventID]]) -> Conflict:
     """Split the state sets. There must be at least one."""
     first, *others = state_sets
-    unconflicted = dict(first)
+    conflicted: dict[StateTuple, None] = {}
     for other in others:
-        unconflicted = {key: event_id for key, event_id in unconflicted.items() if other.get(key) == event_id}
-    conflicted = [
-        {key: event_id for key, event_id in state_set.items() if key not in unconflicted}
-        if len(state_set) > len(unconflicted)
-        else {}
-        for state_set in state_sets
-    ]
-    return Conflict(unconflicted=unconflicted, conflicted=conflicted)
+        conflicted |= _differing(first, other)
+    return Conflict(
+        unconflicted=Overlay(first, hidden=conflicted),
+        conflicted=[{key: state_set[key] for key in conflicted if key in state_set} for state_set in state_sets],
+    )
+
+
+def _differing(one: Mapping[StateTuple, EventID], other: Mapping[StateTuple, EventID]) -> dict[StateTuple, None]:
+    """The keys that not both have with the same event, in the order of the states."""
+    # As one expression of built-in functions this takes a third of the time of a loop.
+    keys = dict.fromkeys(compress(one, map(ne, one.values(), map(other.get, one))))
+    missing = sum(key not in other for key in keys)
+    if len(other) > len(one) - missing:
+        keys |= dict.fromkeys(key for key in other if key not in one)
+    return keys
+
+
+class Overlay(Mapping[StateTuple, EventID]):
+    """A state without some keys, and with some entries of another over it. Neither is copied, or may change."""
+
+    __slots__ = ("_base", "_hidden", "_over")
+
+    def __init__(
+        self,
+        base: Mapping[StateTuple, EventID],
+        over: Mapping[StateTuple, EventID] = _NOTHING,
+        *,
+        hidden: Collection[StateTuple] = (),
+    ) -> None:
+        self._base = base
+        self._over = over
+        self._hidden = hidden
+
+    def __getitem__(self, key: StateTuple) -> EventID:
+        event_id = self._over.get(key)
+        if event_id is not None:
+            return event_id
+        if key in self._hidden:
+            raise KeyError(key)
+        return self._base[key]
+
+    def __iter__(self) -> Iterator[StateTuple]:
+        yield from self._over
+        yield from (key for key in self._base if key not in self._hidden and key not in self._over)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"Overlay({dict(self)!r})"
+
+    def values(self) -> "ValuesView[EventID]":
+        return _Values(self)
+
+    def event_ids(self) -> Iterator[EventID]:
+        """The values, without looking each up."""
+        yield from self._over.values()
+        for key, event_id in self._base.items():
+            if key not in self._hidden and key not in self._over:
+                yield event_id
+
+
+class _Values(ValuesView[EventID]):
+    _mapping: Overlay
+
+    def __iter__(self) -> Iterator[EventID]:
+        return self._mapping.event_ids()

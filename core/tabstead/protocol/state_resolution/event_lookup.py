@@ -19,28 +19,30 @@ class Missing(Exception):
         self.event_ids = frozenset(event_ids)
 
 
-class EventLookup:
-    """The events that one resolution needs, each asked for once, and what is known of their auth events."""
+class EventLookup(dict[EventID, Event]):
+    """The events that one resolution needs, each asked for once, and what is known of their auth events.
+
+    `events[event_id]` raises Missing where there is none.
+    """
 
     def __init__(self, get_event: GetEvent, room_version: RoomVersion) -> None:
+        super().__init__()
         self._get_event = get_event
         self._room_version = room_version
-        self._events: dict[EventID, Event] = {}
         self._power_levels_of: dict[EventID, EventID | None] = {}
 
-    def __call__(self, event_id: EventID) -> Event:
-        event = self.find(event_id)
+    def __missing__(self, event_id: EventID) -> Event:
+        event = self._get_event(event_id)
         if event is None:
             raise Missing([event_id])
+        self[event_id] = event
         return event
 
     def find(self, event_id: EventID) -> Event | None:
-        event = self._events.get(event_id)
-        if event is None:
-            event = self._get_event(event_id)
-            if event is not None:
-                self._events[event_id] = event
-        return event
+        try:
+            return self[event_id]
+        except Missing:
+            return None
 
     def require(self, event_ids: Iterable[EventID]) -> list[Event]:
         """All of these events and their auth events, so that what is missing is known at once."""
@@ -51,7 +53,7 @@ class EventLookup:
             auth_event_id
             for event in events
             for auth_event_id in event.auth_events
-            if auth_event_id not in self._events and self.find(auth_event_id) is None
+            if auth_event_id not in self and self.find(auth_event_id) is None
         }
         if missing:
             raise Missing(missing)
@@ -60,9 +62,9 @@ class EventLookup:
     def auth_event_of(self, event: Event, key: StateTuple) -> Event | None:
         """The event with this key among the auth events, the create event that a room ID names included."""
         if key == CREATE and self._room_version.room_id_is_create_hash:  # v12-
-            return self(EventID("$" + event.room_id[1:]))
+            return self[EventID("$" + event.room_id[1:])]
         for auth_event_id in event.auth_events:
-            auth_event = self(auth_event_id)
+            auth_event = self[auth_event_id]
             if auth_event.type == key[0] and auth_event.state_key == key[1]:
                 return auth_event
         return None

@@ -11,7 +11,7 @@ from tabstead.protocol.state_resolution.event_lookup import EventLookup
 
 
 class LayeredState:
-    """Finds the event with a key: in `resolved`, else in `base`, else (if asked to) among an event's auth events."""
+    """Finds the event with a key: in `resolved`, which may go on growing, else in `base`."""
 
     __slots__ = ("_base", "_events", "_resolved")
 
@@ -27,15 +27,11 @@ class LayeredState:
 
     def get(self, key: StateTuple) -> Event | None:
         event_id = self._resolved.get(key) or self._base.get(key)
-        return None if event_id is None else self._events(event_id)
+        return None if event_id is None else self._events[event_id]
 
     def with_event(self, event: Event) -> "StateWith":
         """This state with this event in it."""
         return StateWith(self, event)
-
-    def backed_by(self, event: Event, rejected: Container[EventID]) -> "StateBackedByAuthEvents":
-        """This state, and where it has nothing, what this event's auth events say, unless they were rejected."""
-        return StateBackedByAuthEvents(self, event, self._events, rejected)
 
 
 class StateWith:
@@ -49,19 +45,47 @@ class StateWith:
         return self._event if key == self._event.state_tuple else self._state.get(key)
 
 
-class StateBackedByAuthEvents:
-    __slots__ = ("_event", "_events", "_rejected", "_state")
+class ReplayedState:
+    """A state that grows by the events that it allows, one after the other.
 
-    def __init__(self, state: LayeredState, event: Event, events: EventLookup, rejected: Container[EventID]) -> None:
-        self._state = state
-        self._event = event
+    An event whose turn it is finds what was allowed before, else what is in `base`, else what its own auth events say,
+    unless they were rejected. What was found once is at hand: most turns ask for the same few events.
+    """
+
+    __slots__ = ("_base", "_events", "_found", "_rejected", "resolved", "turn")
+
+    def __init__(
+        self, base: Mapping[StateTuple, EventID], events: EventLookup, rejected: Container[EventID]
+    ) -> None:
+        self.resolved: dict[StateTuple, EventID] = {}
+        """The events that were allowed."""
+        self.turn: Event | None = None
+        """Whose auth events to fall back on."""
+        self._found: dict[StateTuple, Event] = {}
+        self._base = base
         self._events = events
         self._rejected = rejected
 
     def get(self, key: StateTuple) -> Event | None:
-        found = self._state.get(key)
-        if found is None:
-            found = self._events.auth_event_of(self._event, key)
-            if found is not None and found.event_id in self._rejected:
-                return None
-        return found
+        return self._found.get(key) or self._find_in_base(key) or self._find_in_auth_events(key)
+
+    def allow(self, event: Event) -> None:
+        key = event.state_tuple
+        self.resolved[key] = event.event_id
+        self._found[key] = event
+
+    def event_id_of(self, key: StateTuple) -> EventID | None:
+        return self.resolved.get(key) or self._base.get(key)
+
+    def _find_in_base(self, key: StateTuple) -> Event | None:
+        event_id = self._base.get(key)
+        if event_id is None:
+            return None
+        event = self._found[key] = self._events[event_id]
+        return event
+
+    def _find_in_auth_events(self, key: StateTuple) -> Event | None:
+        if self.turn is None:
+            return None
+        event = self._events.auth_event_of(self.turn, key)
+        return None if event is None or event.event_id in self._rejected else event

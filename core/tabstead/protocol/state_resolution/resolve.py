@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tabstead.protocol.identifiers import EventID, StateTuple
 from tabstead.protocol.room_versions import RoomVersion, StateResolution
 from tabstead.protocol.state_resolution.auth_chains import AuthChains
-from tabstead.protocol.state_resolution.conflict import Conflict, find_conflict
+from tabstead.protocol.state_resolution.conflict import Conflict, Overlay, find_conflict
 from tabstead.protocol.state_resolution.event_lookup import EventLookup, GetEvent, Missing
 from tabstead.protocol.state_resolution.v1 import resolve_v1
 from tabstead.protocol.state_resolution.v2 import resolve_v2
@@ -26,8 +26,8 @@ def resolve_state(
     auth_chains: AuthChains,
     room_version: RoomVersion,
     rejected: Container[EventID] = frozenset(),
-) -> dict[StateTuple, EventID] | MissingEvents:
-    """The resolution of one or more states of a room.
+) -> Mapping[StateTuple, EventID] | MissingEvents:
+    """The resolution of one or more states of a room, as a view of the first of them and what was resolved.
 
     `get_event` gives an event that is conflicted, or in the auth chain of one that is, or None. `rejected` tells which
     events were rejected on receipt: those are not used as the auth events of others.
@@ -36,7 +36,7 @@ def resolve_state(
     resolved = resolve_conflict(
         conflict, get_event=get_event, auth_chains=auth_chains, room_version=room_version, rejected=rejected
     )
-    return resolved if isinstance(resolved, MissingEvents) else {**conflict.unconflicted, **resolved}
+    return resolved if isinstance(resolved, MissingEvents) else Overlay(conflict.unconflicted, resolved)
 
 
 def resolve_conflict(

@@ -27,7 +27,7 @@ def resolve_v1(conflict: Conflict, events: EventLookup, room_version: RoomVersio
     candidates = _candidates(conflict)
     resolved = {key: event_ids[0] for key, event_ids in candidates.items() if len(event_ids) == 1}
     conflicted = {
-        key: sorted((events(event_id) for event_id in event_ids), key=_depth_order)
+        key: sorted((events[event_id] for event_id in event_ids), key=_depth_order)
         for key, event_ids in candidates.items()
         if len(event_ids) > 1
     }

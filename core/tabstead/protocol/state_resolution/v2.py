@@ -21,7 +21,7 @@ from tabstead.protocol.room_versions import RoomVersion, StateResolution
 from tabstead.protocol.state_resolution.auth_chains import AuthChains
 from tabstead.protocol.state_resolution.conflict import Conflict
 from tabstead.protocol.state_resolution.event_lookup import EventLookup
-from tabstead.protocol.state_resolution.layered_state import LayeredState
+from tabstead.protocol.state_resolution.layered_state import ReplayedState
 
 
 def resolve_v2(
@@ -36,15 +36,15 @@ def resolve_v2(
     full_conflicted_set = _full_conflicted_set(conflict, auth_chains, with_subgraph=is_v2_1)
     conflicted_events = {event.event_id: event for event in events.require(full_conflicted_set)}
     base: Mapping[StateTuple, EventID] = {} if is_v2_1 else conflict.unconflicted
-    replay = _Replay(base, events, room_version, rejected)
+    state = ReplayedState(base, events, rejected)
 
     power_events = sort_by_power(_with_auth_chains(conflicted_events), conflicted_events, events)
-    replay.apply(power_events)
+    replay(power_events, state, room_version)
 
     chosen = {event.event_id for event in power_events}
     remaining = [event for event_id, event in conflicted_events.items() if event_id not in chosen]
-    replay.apply(sort_by_mainline(remaining, replay.event_id_of(POWER_LEVELS), events))
-    return {key: event_id for key, event_id in replay.resolved.items() if key not in conflict.unconflicted}
+    replay(sort_by_mainline(remaining, state.event_id_of(POWER_LEVELS), events), state, room_version)
+    return {key: event_id for key, event_id in state.resolved.items() if key not in conflict.unconflicted}
 
 
 def is_power_event(event: Event) -> bool:
@@ -96,30 +96,12 @@ def sort_by_mainline(unsorted: Iterable[Event], power_levels: EventID | None, ev
     return sorted(unsorted, key=rank)
 
 
-class _Replay:
-    """The *iterative auth checks*: a state that grows by the events that it allows."""
-
-    def __init__(
-        self,
-        base: Mapping[StateTuple, EventID],
-        events: EventLookup,
-        room_version: RoomVersion,
-        rejected: Container[EventID],
-    ) -> None:
-        self.resolved: dict[StateTuple, EventID] = {}
-        self._base = base
-        self._state = LayeredState(self.resolved, base, events)
-        self._room_version = room_version
-        self._rejected = rejected
-
-    def apply(self, ordered: Iterable[Event]) -> None:
-        for event in ordered:
-            auth_state = self._state.backed_by(event, self._rejected)
-            if check_event_auth(event, auth_state, self._room_version) is ALLOWED:
-                self.resolved[event.state_tuple] = event.event_id
-
-    def event_id_of(self, key: StateTuple) -> EventID | None:
-        return self.resolved.get(key) or self._base.get(key)
+def replay(ordered: Iterable[Event], state: ReplayedState, room_version: RoomVersion) -> None:
+    """The *iterative auth checks*: each event that the state allows at its turn becomes part of it."""
+    for event in ordered:
+        state.turn = event
+        if check_event_auth(event, state, room_version) is ALLOWED:
+            state.allow(event)
 
 
 def _full_conflicted_set(conflict: Conflict, auth_chains: AuthChains, *, with_subgraph: bool) -> set[EventID]:
@@ -150,7 +132,7 @@ def _mainline_positions(power_levels: EventID | None, events: EventLookup) -> di
     positions: dict[EventID | None, float] = {}
     while power_levels is not None and power_levels not in positions:
         positions[power_levels] = len(positions)
-        power_levels = events.power_levels_of(events(power_levels))
+        power_levels = events.power_levels_of(events[power_levels])
     positions[None] = inf
     return positions
 
@@ -164,7 +146,7 @@ def _mainline_position(
         assert power_levels is not None
         passed.append(power_levels)
         positions[power_levels] = inf  # for now: a cycle would end here
-        power_levels = events.power_levels_of(events(power_levels))
+        power_levels = events.power_levels_of(events[power_levels])
     position = positions[power_levels]
     positions.update(dict.fromkeys(passed, position))
     return position
