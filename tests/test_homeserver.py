@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.homeserver import TestServer
 
+from helpers.homeserver import TestServer
 from tabstead.configuration import Configuration
 from tabstead.errors import ServerNameMismatch
 from tabstead.homeserver import Homeserver, find_server_name
@@ -29,7 +29,7 @@ async def test_a_database_belongs_to_nobody_until_a_homeserver_opens_it(tmp_path
 async def test_another_name_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "new.sqlite")
     key = (await open_under(database, "tab.test")).context.local_server.signing_key
-    with pytest.raises(ServerNameMismatch, match="server_name is other.test, but the database is that of tab.test"):
+    with pytest.raises(ServerNameMismatch, match=r"server_name is other\.test, but the database is that of tab\.test"):
         await open_under(database, "other.test")
     again = await open_under(database, "tab.test")
     assert again.context.local_server.signing_key == key
