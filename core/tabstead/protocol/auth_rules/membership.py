@@ -16,8 +16,8 @@ from tabstead.protocol.signatures import has_signature_by_any
 def check_membership(event: Event, state: RoomState, create: Event) -> Verdict:
     """The verdict on an `m.room.member` event in a room with this state."""
     # All: "If there is no state_key property, or no membership property in content, reject."
-    target = event.state_key
-    if target is None or event.membership is None:
+    target, membership = event.state_key, event.membership
+    if target is None or membership is None:
         return Rejected("a membership has a state key and content.membership")
     # v8-: "If content has a join_authorised_via_users_server key: if the event is not validly signed by the homeserver
     # of the user ID denoted by the key, reject."
@@ -25,11 +25,11 @@ def check_membership(event: Event, state: RoomState, create: Event) -> Verdict:
         authoriser = event.content["join_authorised_via_users_server"]
         if not isinstance(authoriser, str) or not _is_signed_by_server_of(authoriser, event):
             return Rejected("the server that is said to authorise the join has not signed it")
-    if event.membership == "join" and _is_creators_first_join(event, target, state, create):
+    if membership == "join" and _is_creators_first_join(event, target, state, create):
         return ALLOWED
-    check = _CHECKS.get(event.membership)
+    check = _CHECKS.get(membership)
     # All: "Otherwise, the membership is unknown. Reject."
-    if check is None or (event.membership == "knock" and not state.room_version.knocking):
+    if check is None or (membership == "knock" and not state.room_version.knocking):
         return Rejected("the membership is unknown")
     return check(event, target, state)
 

@@ -22,9 +22,12 @@ class StateEvents(Protocol):
     def get(self, key: StateTuple, /) -> Event | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class RoomState:
-    """A view of some state of a room; only what authorisation looks at need be in it."""
+    """A view of some state of a room; only what authorisation looks at need be in it.
+
+    Every check makes one, which is why it is not frozen: that takes three times as long.
+    """
 
     events: StateEvents
     room_version: RoomVersion

@@ -1,6 +1,6 @@
 """Events by ID while a state is resolved: looked up once, and a missing one ends the resolution with its name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeAlias
 
 from tabstead.protocol.auth_rules.room_state import CREATE, POWER_LEVELS, RoomState
@@ -38,26 +38,23 @@ class EventLookup(dict[EventID, Event]):
         self[event_id] = event
         return event
 
-    def find(self, event_id: EventID) -> Event | None:
-        try:
-            return self[event_id]
-        except Missing:
-            return None
-
-    def require(self, event_ids: Iterable[EventID]) -> list[Event]:
-        """All of these events and their auth events, so that what is missing is known at once."""
-        found = [(event_id, self.find(event_id)) for event_id in event_ids]
-        events = [event for _, event in found if event is not None]
-        missing = {event_id for event_id, event in found if event is None}
-        missing |= {
-            auth_event_id
-            for event in events
-            for auth_event_id in event.auth_events
-            if auth_event_id not in self and self.find(auth_event_id) is None
-        }
+    def require(self, event_ids: Collection[EventID]) -> list[Event]:
+        """All of these events and their auth events. Missing names all that are not there."""
+        events = self._find_all(event_ids)
+        missing = set(event_ids) - self.keys()
+        named = set().union(*(event.auth_events for event in events)) - self.keys()
+        if named:
+            self._find_all(named)
+            missing |= named - self.keys()
         if missing:
             raise Missing(missing)
         return events
+
+    def _find_all(self, event_ids: Collection[EventID]) -> list[Event]:
+        """Those of these events that are there."""
+        found = [event for event in map(self._get_event, event_ids) if event is not None]
+        self.update((event.event_id, event) for event in found)
+        return found
 
     def auth_event_of(self, event: Event, key: StateTuple) -> Event | None:
         """The event with this key among the auth events, the create event that a room ID names included."""

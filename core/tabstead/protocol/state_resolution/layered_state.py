@@ -49,43 +49,37 @@ class ReplayedState:
     """A state that grows by the events that it allows, one after the other.
 
     An event whose turn it is finds what was allowed before, else what is in `base`, else what its own auth events say,
-    unless they were rejected. What was found once is at hand: most turns ask for the same few events.
+    unless they were rejected. What was found once in `base` is at hand: most turns ask for the same few events.
     """
 
-    __slots__ = ("_base", "_events", "_found", "_rejected", "resolved", "turn")
+    __slots__ = ("_agreed", "_allowed", "_base", "_events", "_rejected", "turn")
 
-    def __init__(
-        self, base: Mapping[StateTuple, EventID], events: EventLookup, rejected: Container[EventID]
-    ) -> None:
-        self.resolved: dict[StateTuple, EventID] = {}
-        """The events that were allowed."""
+    def __init__(self, base: Mapping[StateTuple, EventID], events: EventLookup, rejected: Container[EventID]) -> None:
         self.turn: Event | None = None
         """Whose auth events to fall back on."""
-        self._found: dict[StateTuple, Event] = {}
+        self._allowed: dict[StateTuple, Event] = {}
+        self._agreed: dict[StateTuple, Event] = {}
         self._base = base
         self._events = events
         self._rejected = rejected
 
+    @property
+    def resolved(self) -> dict[StateTuple, EventID]:
+        """The events that were allowed."""
+        return {key: event.event_id for key, event in self._allowed.items()}
+
     def get(self, key: StateTuple) -> Event | None:
-        return self._found.get(key) or self._find_in_base(key) or self._find_in_auth_events(key)
+        return self._allowed.get(key) or self._agreed.get(key) or self._find(key)
 
     def allow(self, event: Event) -> None:
-        key = event.state_tuple
-        self.resolved[key] = event.event_id
-        self._found[key] = event
+        self._allowed[event.state_tuple] = event
 
-    def event_id_of(self, key: StateTuple) -> EventID | None:
-        return self.resolved.get(key) or self._base.get(key)
-
-    def _find_in_base(self, key: StateTuple) -> Event | None:
+    def _find(self, key: StateTuple) -> Event | None:
         event_id = self._base.get(key)
-        if event_id is None:
-            return None
-        event = self._found[key] = self._events[event_id]
-        return event
-
-    def _find_in_auth_events(self, key: StateTuple) -> Event | None:
+        if event_id is not None:
+            event = self._agreed[key] = self._events[event_id]
+            return event
         if self.turn is None:
             return None
-        event = self._events.auth_event_of(self.turn, key)
-        return None if event is None or event.event_id in self._rejected else event
+        auth_event = self._events.auth_event_of(self.turn, key)
+        return None if auth_event is None or auth_event.event_id in self._rejected else auth_event

@@ -43,7 +43,7 @@ def resolve_v2(
 
     chosen = {event.event_id for event in power_events}
     remaining = [event for event_id, event in conflicted_events.items() if event_id not in chosen]
-    replay(sort_by_mainline(remaining, state.event_id_of(POWER_LEVELS), events), state, room_version)
+    replay(sort_by_mainline(remaining, state.get(POWER_LEVELS), events), state, room_version)
     return {key: event_id for key, event_id in state.resolved.items() if key not in conflict.unconflicted}
 
 
@@ -54,7 +54,7 @@ def is_power_event(event: Event) -> bool:
     """
     if event.type in ("m.room.power_levels", "m.room.join_rules"):
         return event.state_key == ""
-    return event.type == "m.room.member" and event.membership in ("leave", "ban") and event.sender != event.state_key
+    return event.type == "m.room.member" and event.sender != event.state_key and event.membership in ("leave", "ban")
 
 
 def sort_by_power(event_ids: Iterable[EventID], graph: Mapping[EventID, Event], events: EventLookup) -> list[Event]:
@@ -85,12 +85,17 @@ def sort_by_power(event_ids: Iterable[EventID], graph: Mapping[EventID, Event], 
     return ordered
 
 
-def sort_by_mainline(unsorted: Iterable[Event], power_levels: EventID | None, events: EventLookup) -> list[Event]:
+def sort_by_mainline(unsorted: Iterable[Event], power_levels: Event | None, events: EventLookup) -> list[Event]:
     """The *mainline ordering* of these events based on a power levels event, or on none."""
-    positions = _mainline_positions(power_levels, events)
+    positions = _mainline_positions(None if power_levels is None else power_levels.event_id, events)
 
     def rank(event: Event) -> tuple[float, int, EventID]:
-        position = _mainline_position(events.power_levels_of(event), positions, events)
+        for auth_event_id in event.auth_events:
+            position = positions.get(auth_event_id)
+            if position is not None:
+                break
+        else:
+            position = _mainline_position(events.power_levels_of(event), positions, events)
         return -position, event.origin_server_ts, event.event_id
 
     return sorted(unsorted, key=rank)
@@ -102,6 +107,7 @@ def replay(ordered: Iterable[Event], state: ReplayedState, room_version: RoomVer
         state.turn = event
         if check_event_auth(event, state, room_version) is ALLOWED:
             state.allow(event)
+    state.turn = None
 
 
 def _full_conflicted_set(conflict: Conflict, auth_chains: AuthChains, *, with_subgraph: bool) -> set[EventID]:
