@@ -5,8 +5,8 @@ state in its own way: people change their names, moderators change settings, som
 the power levels change once. Then all forks' states are resolved.
 
 Both are given the states as dictionaries of event IDs, and events in memory, by ID. Who is asked for the *auth
-difference* is not what is compared: both get it ready-made, by a call that costs nothing. Beside that, Tabstead is timed
-with the two ways that it has itself: walking the auth chains in memory without any index (`walked`), and its index in
+difference* is not what is compared: both get it ready-made, by a call that costs nothing. Beside that, Tabstead is
+timed with the two ways that it has itself: walking the auth chains in memory without any index (`walked`), and its index in
 SQLite (`index`). Every cell runs in a process of its own, several times, and the fastest counts. One more run, which
 does not count, tells the peak of memory beyond what the room itself takes, as `tracemalloc` sees it; it does not see
 what Synapse's Rust allocates.

@@ -13,9 +13,7 @@ _STREAM: Final = "stream"
 
 def next_position(db: Db) -> int:
     """Draw the next stream position."""
-    row = db.execute(
-        "UPDATE counters SET value = value + 1 WHERE name = ? RETURNING value", (_STREAM,)
-    ).fetchone()
+    row = db.execute("UPDATE counters SET value = value + 1 WHERE name = ? RETURNING value", (_STREAM,)).fetchone()
     return int(row[0])
 
 
