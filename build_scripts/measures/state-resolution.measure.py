@@ -6,8 +6,8 @@ the power levels change once. Then all forks' states are resolved.
 
 Both are given the states as dictionaries of event IDs, and events in memory, by ID. Who is asked for the *auth
 difference* is not what is compared: both get it ready-made, by a call that costs nothing. Beside that, Tabstead is
-timed with the two ways that it has itself: walking the auth chains in memory without any index (`walked`), and its index in
-SQLite (`index`). Every cell runs in a process of its own, several times, and the fastest counts. One more run, which
+timed with the two ways that it has itself: walking the auth chains in memory without any index (`walked`), and its index
+in SQLite (`index`). Every cell runs in a process of its own, several times, and the fastest counts. One more run, which
 does not count, tells the peak of memory beyond what the room itself takes, as `tracemalloc` sees it; it does not see
 what Synapse's Rust allocates.
 
@@ -43,7 +43,7 @@ from tabstead.storage.rooms import insert_room
 
 WAYS: Final = ("synapse", "tabstead", "walked", "index")
 ENOUGH_SECONDS: Final = 2
-ENOUGH_RUNS: Final = 7
+ENOUGH_RUNS: Final = 25
 ADMIN: Final = UserID("@admin:example.org")
 MODERATORS: Final = tuple(UserID(f"@moderator{number}:example.org") for number in range(10))
 
