@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Final
 
 WANTED: Final = 0.9
-SURVIVED: Final = 0
+NOTICED: Final = {1, 3, 36, 24, -24, 152, 255}
+"""How pytest ends when a test fails, and what ends it where a mutant goes on for ever."""
+UNNOTICED: Final = {0, 5, 33}
+"""All tests pass, or no test comes that way."""
 
 EXPLAINED: Final = {
     "or True else difference": "asks about an empty difference, and gets an empty one",
@@ -66,8 +69,8 @@ def explain(lines: list[str]) -> str:
 
 def main(folder: str) -> int:
     codes = read_exit_codes(Path(folder))
-    survivors = [mutant for mutant, code in codes.items() if code == SURVIVED]
-    unknown = [mutant for mutant, code in codes.items() if code is None]
+    survivors = [mutant for mutant, code in codes.items() if code in UNNOTICED]
+    unknown = [mutant for mutant, code in codes.items() if code not in NOTICED | UNNOTICED]
     for mutant in survivors:
         lines = list(changed_lines(mutant))
         print(mutant, *lines, f"    {explain(lines)}", "", sep="\n")
