@@ -1,5 +1,6 @@
 """What becomes of events that another server sends: two servers, one room, each check in its order."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -98,6 +99,22 @@ class TestTwoServersAgree:
             else:
                 sides[where][0].send(sides[where][1], f"m.room.{what}", {what: f"{number}"}, "")
         both.exchange()
+        both.exchange()
+        both.assert_agreed()
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.randoms(use_true_random=False), st.sampled_from(["1", "11", "12"]))
+    def test_in_whatever_order_events_come(self, random: Random, version: str) -> None:
+        both = TwoServers.open(version, state_default=0, events={})
+        for number in range(4):
+            both.far.say(BOB)
+            both.far.send(BOB, "m.room.topic", {"topic": f"{number}"}, "")
+            both.tab.send(ALICE, "m.room.topic", {"topic": f"{-number}"}, "")
+        known = {stored.event_id for stored in both.tab.timeline()}
+        waiting = [stored.event.pdu for stored in both.far.timeline() if stored.event_id not in known]
+        while waiting:
+            random.shuffle(waiting)
+            waiting = [pdu for pdu in waiting if isinstance(both.tab.receive(pdu), MissingEvents)]
         both.exchange()
         both.assert_agreed()
 
@@ -239,6 +256,25 @@ class TestRules:
         assert isinstance(verdict, Rejected)
         assert verdict.reason == "the sender is not joined to the room"
         assert tab.parse(pdu).event_id not in far.tips()
+
+    @pytest.mark.parametrize("version", ["1", "6", "11"])
+    def test_an_event_that_names_no_create_event_is_rejected(self, version: str) -> None:
+        both = TwoServers.open(version)
+        alice = both.tab.current("m.room.member", ALICE)
+        verdict = both.far.receive(both.tab.craft(ALICE, after=[both.tab.tip()], auth_events=[alice]))
+
+        assert isinstance(verdict, Rejected)
+        assert verdict.reason == "there is no create event among the auth events"
+
+    @pytest.mark.parametrize("version", ["1", "6", "11"])
+    def test_in_a_room_without_a_create_event_everything_is_rejected(self, version: str) -> None:
+        both = TwoServers.open(version)
+        late = Side.open("late.test", both.known_keys)
+        late.room_nid = insert_room(late.db, both.tab.room.room_id, both.tab.room.version).room_nid
+        verdict = late.receive(both.tab.craft(ALICE, after=[], auth_events=[]))
+
+        assert isinstance(verdict, Rejected)
+        assert late.state() == {}
 
     def test_an_event_by_a_rejected_auth_event_is_rejected(self, tab: Side, far: Side) -> None:
         eve = "@eve:tab.test"

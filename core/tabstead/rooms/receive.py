@@ -8,9 +8,9 @@
 6. Do they by the room's current state? If not, it is soft-failed.
 
 A verdict is a value, also when it has to wait for other events or for keys. What another server can send makes no
-exception, and is judged in bounded time: an event has at most ten auth events and twenty prev events, each is looked up
-once, and nothing is followed further. An event that came before is not judged again. (server-server API, "Checks
-performed on receipt of a PDU")
+exception, and is judged in bounded time: an event has at most ten auth events and twenty prev events, each of which is
+looked up once; where the states after the prev events differ, the work grows with what they differ in. An event that
+came before is not judged again. (server-server API, "Checks performed on receipt of a PDU")
 """
 
 from collections.abc import Collection, Mapping
