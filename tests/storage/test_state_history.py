@@ -9,15 +9,12 @@ from hypothesis import strategies as st
 
 from tabstead.protocol.identifiers import RoomID, StateTuple
 from tabstead.protocol.room_versions import get_room_version
-from tabstead.storage.current_state import update_current
 from tabstead.storage.migrations import migrate_step
-from tabstead.storage.rooms import insert_room, update_state_snapshot
+from tabstead.storage.rooms import insert_room
 from tabstead.storage.state_history import (
     EMPTY,
     add_snapshot,
-    decode_entries,
     diff,
-    encode_entries,
     find_state_event,
     find_state_events,
     read_state,
@@ -95,27 +92,6 @@ def test_rooms_do_not_share(db: sqlite3.Connection, room_nid: int) -> None:
     assert add_snapshot(db, room_nid, EMPTY, {NAME: 1}) != add_snapshot(db, other, EMPTY, {NAME: 1})
 
 
-def test_the_current_state_is_read_from_its_own_table(db: sqlite3.Connection, room_nid: int) -> None:
-    snapshot = add_snapshot(db, room_nid, EMPTY, {NAME: 1, TOPIC: 2})
-    update_state_snapshot(db, room_nid, snapshot)
-    update_current(db, room_nid, 1, {NAME: (None, 1), TOPIC: (None, 2)})
-    db.execute("UPDATE state_snapshots SET changes = x''")
-
-    assert read_state(db, snapshot) == {NAME: 1, TOPIC: 2}
-    assert find_state_event(db, snapshot, *TOPIC) == 2
-
-
-def test_a_keyframe_comes_when_the_changes_reach_the_size_of_the_state(db: sqlite3.Connection, room_nid: int) -> None:
-    snapshot = add_snapshot(db, room_nid, EMPTY, {member(number): number for number in range(1, 51)})
-    for event_nid in range(100, 200):
-        snapshot = add_snapshot(db, room_nid, snapshot, {NAME: event_nid})
-
-    keyframes = db.execute("SELECT COUNT(*) FROM state_snapshots WHERE base = 0").fetchone()[0]
-    longest = db.execute("SELECT MAX(since_keyframe) FROM state_snapshots").fetchone()[0]
-    assert keyframes == 2  # the first, and the one after 51 changes; then 49 more
-    assert longest == 50
-
-
 def test_differences(db: sqlite3.Connection, room_nid: int) -> None:
     first = add_snapshot(db, room_nid, EMPTY, {NAME: 1, TOPIC: 2})
     second = add_snapshot(db, room_nid, first, {NAME: 3, TOPIC: None, member(1): 4})
@@ -124,11 +100,6 @@ def test_differences(db: sqlite3.Connection, room_nid: int) -> None:
     assert diff(db, first, second) == {NAME: (1, 3), TOPIC: (2, None), member(1): (None, 4)}
     assert diff(db, second, first) == {NAME: (3, 1), TOPIC: (None, 2), member(1): (4, None)}
     assert diff(db, EMPTY, first) == {NAME: (None, 1), TOPIC: (None, 2)}
-
-
-@given(st.dictionaries(st.integers(0, 2**53), st.integers(0, 2**53), max_size=20))
-def test_packed_entries_come_back(entries: dict[int, int]) -> None:
-    assert decode_entries(encode_entries(entries)) == entries
 
 
 Step = tuple[int, dict[int, int | None]]

@@ -1,27 +1,44 @@
 """The state history: room state after every state event, so that the state at any event can be read again.
 
 A *snapshot* is a number for a state of a room: a map of (event type, state key) to event_nid. 0 is the empty state.
-It is stored as the changes to its base, or whole: a *keyframe*, written when the changes since the last keyframe reach
-the size of the state, so that a read costs no more than twice the state and a long history no more than twice its
-changes. A message event writes nothing here: it names the snapshot before it.
+A message event writes nothing here: it names the snapshot before it.
 
-Equal states of a room share a snapshot, whatever path led there: each has a hash that doesn't depend on order (the sum
-of its entries' hashes, modulo 2^128), which costs one addition per change. What wins is decided by the rows' order
-along the chain alone, the newer over the older, never by the sharing.
+Snapshots lie on lines, each the changes to the one before it (`state_segments`). A snapshot of a fork goes on the same
+line if what tells it from the line's end is little; else it begins a line beside it. A line is cut into *epochs*: one
+ends when its entries are twice the size of its state, and the next begins with the whole state, so that a read costs no
+more than a few times the state, and a long history not much more than its changes. Within an epoch the changes are kept
+by state tuple (`state_chunks`), which answers what one entry was at any time. An epoch beside a line has only what
+changed since: beneath it is the snapshot where it parted, its *ground*.
+
+Equal states of a room share a snapshot, whatever path led there. Each has a hash that doesn't depend on order (the sum
+of its entries' hashes, modulo 2^32), which costs one addition per change; where hashes are equal, the states are
+compared. A state can only be as old as its newest event, so no more of the history is searched for equals than since
+then. What wins is decided by the order of the changes on a line alone, never by the sharing.
 
 The room's current state is also laid out in `current_state`; reads of that snapshot take it from there.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, TypeAlias
 
 from tabstead.protocol.identifiers import StateTuple
-from tabstead.storage import current_state
+from tabstead.storage import current_state, state_chunks
 from tabstead.storage.database import Db
+from tabstead.storage.state_segments import (
+    SNAPSHOTS,
+    Segment,
+    append_snapshot,
+    find_epoch_from,
+    get_epoch,
+    get_last_segment,
+    get_segment,
+    insert_epoch,
+    insert_segment,
+    select_segments,
+    select_snapshots_by_hash,
+)
 from tabstead.storage.state_tuples import find_state_tuple, intern_state_tuple, select_state_tuples
-from tabstead.storage.varints import decode_varints, encode_varints
 
 StateMap: TypeAlias = dict[StateTuple, int]
 """A room state: the event_nid of each state tuple."""
@@ -30,43 +47,51 @@ EMPTY: Final = 0
 """The snapshot of the state before the first event."""
 
 _REMOVED: Final = 0
-_HASH_MODULUS: Final = 2**128
+_HASH_MODULUS: Final = 2**32
+
+_NEAR: Final = 16
+"""Changes from a snapshot to its line's end, up to which what follows on the snapshot goes on the same line."""
+
+_SPARE_ENTRIES: Final = 256
+"""An epoch has so many entries more than twice its state before it ends, so that small rooms don't begin many."""
+
+_POINTS_PER_READ: Final = 4
+"""A difference that is more than this share of a state is found by reading both states."""
+
+_MAX_DEPTH: Final = 8
+"""Epochs one beneath the other, from which on what they changed is gathered into one."""
 
 
 def read_state(db: Db, snapshot: int, types: Iterable[str] | None = None) -> StateMap:
     """A snapshot's state, or the part of it that has these event types."""
-    entries = _read_entries(db, snapshot)
+    entries = read_entries(db, snapshot)
     return {state_tuple: entries[nid] for nid, state_tuple in select_state_tuples(db, entries, types).items()}
 
 
 def find_state_event(db: Db, snapshot: int, event_type: str, state_key: str) -> int | None:
     """The event_nid of one state event of a snapshot."""
     tuple_nid = find_state_tuple(db, (event_type, state_key))
-    return None if tuple_nid is None else _find_entry(db, snapshot, tuple_nid)
+    return None if tuple_nid is None else find_entries(db, snapshot, [tuple_nid]).get(tuple_nid)
 
 
 def find_state_events(db: Db, snapshot: int, state_tuples: Iterable[StateTuple]) -> StateMap:
     """Those of the state events that the snapshot has."""
-    room_nid = _find_room_at(db, snapshot)
-    if room_nid is not None:
-        found = {state_tuple: current_state.find_current(db, room_nid, *state_tuple) for state_tuple in state_tuples}
-    else:
-        found = {state_tuple: find_state_event(db, snapshot, *state_tuple) for state_tuple in state_tuples}
-    return {state_tuple: event_nid for state_tuple, event_nid in found.items() if event_nid is not None}
+    tuple_nids = {state_tuple: find_state_tuple(db, state_tuple) for state_tuple in state_tuples}
+    found = find_entries(db, snapshot, [tuple_nid for tuple_nid in tuple_nids.values() if tuple_nid is not None])
+    return {state_tuple: found[nid] for state_tuple, nid in tuple_nids.items() if nid is not None and nid in found}
 
 
 def diff(db: Db, old: int, new: int) -> dict[StateTuple, tuple[int | None, int | None]]:
     """What differs between two snapshots: the event_nid before and after, None where there is none."""
-    if old == new:
-        return {}
-    changes = _diff_entries(db, old, new)
-    return {state_tuple: changes[nid] for nid, state_tuple in select_state_tuples(db, changes).items()}
+    changes = diff_entries(db, old, new)
+    state_tuples = select_state_tuples(db, changes) if changes else {}
+    return {state_tuples[tuple_nid]: (before or None, after or None) for tuple_nid, (before, after) in changes.items()}
 
 
 def find_conflict(db: Db, snapshots: Sequence[int]) -> list[StateMap]:
     """What is left of each snapshot's state without the entries that all of them have, with the same event.
 
-    Reads what changed since the newest snapshot that all go back to, or the whole states where there is none.
+    Reads what changed since they parted, or the whole states where that is about as much.
     """
     states = _read_where_they_may_differ(db, snapshots)
     tuple_nids = set().union(*states)
@@ -85,185 +110,249 @@ def add_snapshot(db: Db, room_nid: int, base: int, changes: Mapping[StateTuple, 
     effective = _effective_changes(db, base, changes)
     if not effective:
         return base
-    head = _find_row(db, base)
-    size, set_hash = _apply(head, effective)
-    if size == 0:
-        return EMPTY
-    equal = db.execute(
-        "SELECT snapshot FROM state_snapshots WHERE room_nid = ? AND set_hash = ? AND size = ?",
-        (room_nid, set_hash, size),
-    ).fetchone()
+    set_hash = _hash_after(0 if base == EMPTY else get_segment(db, base).hash_of(base), effective)
+    equal = _find_equal(db, room_nid, base, effective, set_hash)
     if equal is not None:
-        return int(equal[0])
-    since_keyframe = head.since_keyframe + len(effective)
-    entries = {tuple_nid: new for tuple_nid, (_, new) in effective.items()}
-    if base == EMPTY or since_keyframe >= size:
-        whole = {**_read_entries(db, base), **entries}
-        entries = {tuple_nid: event_nid for tuple_nid, event_nid in whole.items() if event_nid != _REMOVED}
-        base, since_keyframe = EMPTY, 0
-    row = db.execute(
-        "INSERT INTO state_snapshots (room_nid, base, size, since_keyframe, set_hash, changes)"
-        " VALUES (?, ?, ?, ?, ?, ?) RETURNING snapshot",
-        (room_nid, base, size, since_keyframe, set_hash, encode_entries(entries)),
-    ).fetchone()
-    return int(row[0])
-
-
-def encode_entries(entries: Mapping[int, int]) -> bytes:
-    """Pairs of varints."""
-    return encode_varints(number for entry in entries.items() for number in entry)
-
-
-def decode_entries(encoded: bytes) -> dict[int, int]:
-    """The inverse of `encode_entries`."""
-    numbers = decode_varints(encoded)
-    return dict(zip(numbers, numbers, strict=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    base: int
-    size: int
-    since_keyframe: int
-    set_hash: bytes
-
-
-_EMPTY_ROW: Final = _Row(base=EMPTY, size=0, since_keyframe=0, set_hash=bytes(16))
-
-
-def _find_row(db: Db, snapshot: int) -> _Row:
-    if snapshot == EMPTY:
-        return _EMPTY_ROW
-    base, size, since_keyframe, set_hash = db.execute(
-        "SELECT base, size, since_keyframe, set_hash FROM state_snapshots WHERE snapshot = ?", (snapshot,)
-    ).fetchone()
-    return _Row(base=base, size=size, since_keyframe=since_keyframe, set_hash=set_hash)
+        return equal
+    return _append(db, room_nid, base, {tuple_nid: after for tuple_nid, (_, after) in effective.items()}, set_hash)
 
 
 def _effective_changes(db: Db, base: int, changes: Mapping[StateTuple, int | None]) -> dict[int, tuple[int, int]]:
     """The changes that change something, by tuple_nid: the event_nid before and after, 0 for none."""
-    effective = {}
-    for state_tuple, event_nid in changes.items():
-        tuple_nid = intern_state_tuple(db, state_tuple)
-        before = _find_entry(db, base, tuple_nid) or _REMOVED
-        after = event_nid or _REMOVED
-        if before != after:
-            effective[tuple_nid] = (before, after)
-    return effective
+    after = {intern_state_tuple(db, state_tuple): event_nid or _REMOVED for state_tuple, event_nid in changes.items()}
+    before = find_entries(db, base, after)
+    pairs = {tuple_nid: (before.get(tuple_nid, _REMOVED), event_nid) for tuple_nid, event_nid in after.items()}
+    return {tuple_nid: (old, new) for tuple_nid, (old, new) in pairs.items() if old != new}
 
 
-def _apply(row: _Row, changes: Mapping[int, tuple[int, int]]) -> tuple[int, bytes]:
-    """The size and the hash of the state after the changes."""
-    size, total = row.size, int.from_bytes(row.set_hash, "big")
+def _hash_after(set_hash: int, changes: Mapping[int, tuple[int, int]]) -> int:
     for tuple_nid, (before, after) in changes.items():
-        if before != _REMOVED:
-            size, total = size - 1, total - _entry_hash(tuple_nid, before)
-        if after != _REMOVED:
-            size, total = size + 1, total + _entry_hash(tuple_nid, after)
-    return size, (total % _HASH_MODULUS).to_bytes(16, "big")
+        set_hash += _entry_hash(tuple_nid, after) - _entry_hash(tuple_nid, before)
+    return set_hash % _HASH_MODULUS
 
 
 def _entry_hash(tuple_nid: int, event_nid: int) -> int:
-    return int.from_bytes(sha256(b"%d %d" % (tuple_nid, event_nid)).digest()[:16], "big")
+    if event_nid == _REMOVED:
+        return 0
+    return int.from_bytes(sha256(b"%d %d" % (tuple_nid, event_nid)).digest()[:4], "big")
 
 
-def _read_entries(db: Db, snapshot: int) -> dict[int, int]:
-    """A snapshot's state by tuple_nid."""
-    room_nid = _find_room_at(db, snapshot)
-    if room_nid is not None:
-        return current_state.select_entries(db, room_nid)
-    chain = list(_chain(db, snapshot))
-    entries: dict[int, int] = {}
-    for changes in reversed(chain):
-        entries.update(changes)
-    return {tuple_nid: event_nid for tuple_nid, event_nid in entries.items() if event_nid != _REMOVED}
-
-
-def _find_entry(db: Db, snapshot: int, tuple_nid: int) -> int | None:
-    room_nid = _find_room_at(db, snapshot)
-    if room_nid is not None:
-        return current_state.find_entry(db, room_nid, tuple_nid)
-    for changes in _chain(db, snapshot):
-        if tuple_nid in changes:
-            return changes[tuple_nid] or None
+def _find_equal(db: Db, room_nid: int, base: int, changes: dict[int, tuple[int, int]], set_hash: int) -> int | None:
+    """A snapshot of the room with the state that the changes make of `base`."""
+    newest = max(after for _, after in changes.values())
+    if set_hash == 0 and diff_entries(db, base, EMPTY) == changes:
+        return EMPTY
+    for snapshot in select_snapshots_by_hash(db, room_nid, set_hash, newest):
+        if diff_entries(db, base, snapshot) == changes:
+            return snapshot
     return None
 
 
-def _find_entries(db: Db, snapshot: int, tuple_nids: Collection[int]) -> dict[int, int]:
-    """The entries of some state tuples that the snapshot has."""
+def _append(db: Db, room_nid: int, base: int, changes: Mapping[int, int], set_hash: int) -> int:
+    """Add the snapshot, which there isn't yet, that the changes make of `base`."""
+    if base == EMPTY:
+        epoch = insert_epoch(db, base=EMPTY, ground=EMPTY, depth=0, entries={})
+        segment = insert_segment(db, room_nid, epoch, ordinal=0, newest=0, size=0, entries=0)
+        return _append_to(db, segment, EMPTY, changes, set_hash)
+    ends = list(_ends_near(db, base))
+    for end in ends:
+        from_end = None if _is_full(end) else _changes_from_end(db, end, base, changes)
+        if from_end is not None:
+            return _append_to(db, end, end.last, from_end, set_hash)
+    is_next = len(ends) == 1 and ends[0].last == base
+    begin = _begin_next if is_next else _begin_beside
+    return _append_to(db, begin(db, ends[0], base), base, changes, set_hash)
+
+
+def _ends_near(db: Db, base: int) -> Iterator[Segment]:
+    """The last segments of the epoch of a snapshot, and of the youngest that goes on from it."""
+    yield get_last_segment(db, get_segment(db, base).epoch)
+    youngest = find_epoch_from(db, base)
+    if youngest is not None:
+        yield get_last_segment(db, youngest)
+
+
+def _is_full(end: Segment) -> bool:
+    return end.entries >= 2 * end.size + _SPARE_ENTRIES
+
+
+def _append_to(db: Db, segment: Segment, previous: int, changes: Mapping[int, int], set_hash: int) -> int:
+    """Add the snapshot that the changes make of `previous`, which is what the segment has come to."""
+    removed = sum(event_nid == _REMOVED for event_nid in changes.values())
+    growth = len(changes) - removed - len(find_entries(db, previous, changes))
+    if segment.growing is None:
+        segment = insert_segment(
+            db,
+            segment.room_nid,
+            segment.epoch,
+            ordinal=segment.ordinal + 1,
+            newest=segment.newest,
+            size=segment.size,
+            entries=segment.entries,
+        )
+    return append_snapshot(db, segment, changes, set_hash=set_hash, size=segment.size + growth)
+
+
+def _changes_from_end(db: Db, end: Segment, base: int, changes: Mapping[int, int]) -> dict[int, int] | None:
+    """What makes of the line's last state what the changes make of `base`; None if it is more than a little."""
+    if end.last == base:
+        return dict(changes)
+    back = _changed_between(db, base, end.last, _NEAR)
+    if back is None:
+        return None
+    wanted = {**dict.fromkeys(back, _REMOVED), **find_entries(db, base, back), **changes}
+    present = find_entries(db, end.last, wanted)
+    return {nid: event_nid for nid, event_nid in wanted.items() if present.get(nid, _REMOVED) != event_nid}
+
+
+def _begin_next(db: Db, end: Segment, base: int) -> Segment:
+    """An epoch that goes on from a snapshot, the last of its line, with its whole state."""
+    state = read_entries(db, base)
+    epoch = insert_epoch(db, base=base, ground=EMPTY, depth=0, entries=state)
+    size = len(state)
+    return insert_segment(db, end.room_nid, epoch, ordinal=0, newest=end.newest, size=size, entries=size)
+
+
+def _begin_beside(db: Db, end: Segment, base: int) -> Segment:
+    """An epoch that goes on from a snapshot beside the line that has it and comes to `end`."""
+    depth = get_epoch(db, end.epoch).depth + 1
+    ground, entries = base, dict[int, int]()
+    if depth > _MAX_DEPTH:
+        ground, entries = _gather(db, base)
+        depth = 1
+    epoch = insert_epoch(db, base=base, ground=ground, depth=depth, entries=entries)
+    size = end.size - sum(
+        (new != _REMOVED) - (old != _REMOVED) for old, new in diff_entries(db, base, end.last).values()
+    )
+    return insert_segment(db, end.room_nid, epoch, ordinal=0, newest=end.newest, size=size, entries=len(entries))
+
+
+def read_entries(db: Db, snapshot: int) -> dict[int, int]:
+    """A snapshot's state: event_nid by tuple_nid."""
     room_nid = _find_room_at(db, snapshot)
     if room_nid is not None:
-        found = {tuple_nid: current_state.find_entry(db, room_nid, tuple_nid) for tuple_nid in tuple_nids}
-        return {tuple_nid: event_nid for tuple_nid, event_nid in found.items() if event_nid is not None}
+        return current_state.select_entries(db, room_nid)
+    layers = [layer for _, layer in _layers(db, snapshot)]
     entries: dict[int, int] = {}
+    for layer in reversed(layers):
+        entries = {**entries, **layer} if entries else layer
+    if _REMOVED in entries.values():
+        return {tuple_nid: event_nid for tuple_nid, event_nid in entries.items() if event_nid != _REMOVED}
+    return entries
+
+
+def find_entries(db: Db, snapshot: int, tuple_nids: Collection[int]) -> dict[int, int]:
+    """Those of the state tuples that a snapshot has: event_nid by tuple_nid."""
+    room_nid = _find_room_at(db, snapshot)
+    if room_nid is not None:
+        found = {tuple_nid: current_state.find_entry(db, room_nid, tuple_nid) or _REMOVED for tuple_nid in tuple_nids}
+    else:
+        found = _find_below(db, snapshot, tuple_nids)
+    return {tuple_nid: event_nid for tuple_nid, event_nid in found.items() if event_nid != _REMOVED}
+
+
+def diff_entries(db: Db, old: int, new: int) -> dict[int, tuple[int, int]]:
+    """What differs between two snapshots: by tuple_nid, the event_nid before and after, 0 where there is none."""
+    before, after = _read_where_they_may_differ(db, (old, new))
+    pairs = {nid: (before.get(nid, _REMOVED), after.get(nid, _REMOVED)) for nid in before.keys() | after.keys()}
+    return {tuple_nid: pair for tuple_nid, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _find_below(db: Db, snapshot: int, tuple_nids: Iterable[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
     missing = set(tuple_nids)
-    for changes in _chain(db, snapshot):
-        if not missing:
+    while snapshot != EMPTY and missing:
+        segment = get_segment(db, snapshot)
+        growing = segment.growing_entries(snapshot)
+        found |= {tuple_nid: growing[tuple_nid] for tuple_nid in missing & growing.keys()}
+        missing -= growing.keys()
+        settled = dict(state_chunks.find_entries(db, segment.epoch, segment.version_of(snapshot), missing))
+        found |= settled
+        missing -= settled.keys()
+        snapshot = get_epoch(db, segment.epoch).ground if missing else EMPTY
+    return found
+
+
+def _layers(db: Db, snapshot: int) -> Iterator[tuple[int, dict[int, int]]]:
+    """The entries of each epoch that a snapshot stands on, the uppermost first, with the snapshot beneath."""
+    while snapshot != EMPTY:
+        segment = get_segment(db, snapshot)
+        entries = state_chunks.read_entries(db, segment.epoch, segment.version_of(snapshot))
+        entries |= segment.growing_entries(snapshot)
+        snapshot = get_epoch(db, segment.epoch).ground
+        yield snapshot, entries
+
+
+def _gather(db: Db, snapshot: int) -> tuple[int, dict[int, int]]:
+    """The snapshot of a whole epoch that a snapshot stands on in the end, and all entries above it."""
+    gathered: dict[int, int] = {}
+    ground = snapshot
+    for beneath, entries in _layers(db, snapshot):
+        if beneath == EMPTY:
             break
-        entries |= {tuple_nid: changes[tuple_nid] for tuple_nid in missing & changes.keys()}
-        missing -= changes.keys()
-    return {tuple_nid: event_nid for tuple_nid, event_nid in entries.items() if event_nid != _REMOVED}
+        ground = beneath
+        gathered = {**entries, **gathered}
+    return ground, gathered
 
 
 def _read_where_they_may_differ(db: Db, snapshots: Sequence[int]) -> list[dict[int, int]]:
-    """The part of each snapshot's state that was changed since the newest snapshot that all go back to, or all of it.
+    """The part of each snapshot's state that was changed since they parted, or all of it."""
+    first, *others = snapshots
+    tuple_nids: set[int] = set()
+    limit = max(_size_near(db, snapshot) for snapshot in snapshots) // _POINTS_PER_READ + _NEAR
+    for other in others:
+        changed = _changed_between(db, first, other, limit)
+        if changed is None:
+            return [read_entries(db, snapshot) for snapshot in snapshots]
+        tuple_nids |= changed
+    return [find_entries(db, snapshot, tuple_nids) for snapshot in snapshots]
 
-    Removed entries are 0 or absent.
+
+def _changed_between(db: Db, one: int, other: int, limit: int) -> set[int] | None:
+    """The tuples that were changed on the way from one snapshot to another; None if there were more than the limit.
+
+    An epoch goes on from one that is older, so the younger of two goes back first.
     """
-    overlays, base = _since_common_base(db, snapshots)
-    if base is None:
-        return [_read_entries(db, snapshot) for snapshot in snapshots]
-    below = _find_entries(db, base, set().union(*overlays))
-    return [{**below, **overlay} for overlay in overlays]
+    tuple_nids: set[int] = set()
+    low, high = _place(db, one), _place(db, other)
+    while low[0] != high[0]:
+        low, high = sorted((low, high))
+        if not _add_changed(db, tuple_nids, high[0], after=0, up_to=high[1], limit=limit):
+            return None
+        high = _place(db, get_epoch(db, high[0]).base)
+    low, high = sorted((low, high))
+    in_limit = _add_changed(db, tuple_nids, low[0], after=low[1], up_to=high[1], limit=limit)
+    return tuple_nids if in_limit else None
 
 
-def _since_common_base(db: Db, snapshots: Sequence[int]) -> tuple[list[dict[int, int]], int | None]:
-    """What each snapshot changed since the newest snapshot that all go back to, and that one; None if there is none.
+def _add_changed(db: Db, tuple_nids: set[int], epoch: int, *, after: int, up_to: int, limit: int) -> bool:
+    """Add the tuples that an epoch's versions after < version <= up_to changed. False once there are too many."""
+    if up_to > after:
+        for segment in select_segments(db, epoch, after, up_to):
+            tuple_nids.update(segment.changed(after, up_to))
+            if len(tuple_nids) > limit:
+                return False
+    return True
 
-    A base has a lower number than what is built on it, so the highest of several numbers goes back first.
-    """
-    overlays: list[dict[int, int]] = [{} for _ in snapshots]
-    heads: dict[int, list[dict[int, int]]] = {}
-    for snapshot, overlay in zip(snapshots, overlays, strict=True):
-        heads.setdefault(snapshot, []).append(overlay)
-    while len(heads) > 1:
-        newest = max(heads)
-        base, encoded = db.execute("SELECT base, changes FROM state_snapshots WHERE snapshot = ?", (newest,)).fetchone()
-        if base == EMPTY:
-            return overlays, None
-        changes = decode_entries(encoded)
-        above = heads.pop(newest)
-        for overlay in above:
-            for tuple_nid, event_nid in changes.items():
-                overlay.setdefault(tuple_nid, event_nid)
-        heads.setdefault(base, []).extend(above)
-    return overlays, next(iter(heads))
+
+def _place(db: Db, snapshot: int) -> tuple[int, int]:
+    """(epoch, version) of a snapshot; (0, 0) of the empty one."""
+    if snapshot == EMPTY:
+        return 0, 0
+    segment = get_segment(db, snapshot)
+    return segment.epoch, segment.version_of(snapshot)
+
+
+def _size_near(db: Db, snapshot: int) -> int:
+    """About how many entries a snapshot has."""
+    return 0 if snapshot == EMPTY else get_segment(db, snapshot).size
 
 
 def _find_room_at(db: Db, snapshot: int) -> int | None:
     """The room whose current state this snapshot is."""
     row = db.execute(
-        "SELECT r.room_nid FROM state_snapshots s JOIN rooms r USING (room_nid)"
-        " WHERE s.snapshot = ?1 AND r.state_snapshot = ?1",
-        (snapshot,),
+        "SELECT r.room_nid FROM state_segments s JOIN rooms r USING (room_nid)"
+        " WHERE s.segment = ? AND r.state_snapshot = ?",
+        (snapshot // SNAPSHOTS, snapshot),
     ).fetchone()
     return None if row is None else int(row[0])
-
-
-def _chain(db: Db, snapshot: int) -> Iterator[dict[int, int]]:
-    """The changes from this snapshot back to its keyframe, whose changes are its whole state."""
-    rows = db.execute(
-        "WITH RECURSIVE chain (base, changes) AS ("
-        " SELECT base, changes FROM state_snapshots WHERE snapshot = ?"
-        " UNION ALL SELECT s.base, s.changes FROM chain c JOIN state_snapshots s ON s.snapshot = c.base)"
-        " SELECT changes FROM chain",
-        (snapshot,),
-    )
-    for (changes,) in rows:
-        yield decode_entries(changes)
-
-
-def _diff_entries(db: Db, old: int, new: int) -> dict[int, tuple[int | None, int | None]]:
-    before, after = _read_where_they_may_differ(db, (old, new))
-    pairs = {nid: (before.get(nid) or None, after.get(nid) or None) for nid in {**before, **after}}
-    return {tuple_nid: pair for tuple_nid, pair in pairs.items() if pair[0] != pair[1]}

@@ -49,17 +49,38 @@ CREATE TABLE pending_redactions (
     PRIMARY KEY (redacts, redaction_nid)
 ) WITHOUT ROWID;
 
--- Room state after every state event: each row the changes to its base, or the whole state.
-CREATE TABLE state_snapshots (
-    snapshot INTEGER PRIMARY KEY,                 -- 0, which is no row, is the empty state
-    room_nid INTEGER NOT NULL,
-    base INTEGER NOT NULL,                        -- 0: a keyframe
-    size INTEGER NOT NULL,                        -- entries of the state
-    since_keyframe INTEGER NOT NULL,              -- changes in the rows from the keyframe, exclusive, to this one
-    set_hash BLOB NOT NULL,                       -- of the state's entries in any order
-    changes BLOB NOT NULL                         -- pairs of varints: tuple_nid, event_nid or 0 for removed
+-- Room state after every state event. A segment is up to 64 snapshots, each the changes to the one before it; a run
+-- of segments is an epoch, whose changes are kept by state tuple, too, in chunks.
+CREATE TABLE state_epochs (
+    epoch INTEGER PRIMARY KEY,
+    base INTEGER NOT NULL,                        -- the snapshot that it goes on from
+    ground INTEGER NOT NULL,                      -- the snapshot beneath its entries; 0: nothing is, they are all
+    depth INTEGER NOT NULL                        -- epochs beneath it
 );
-CREATE INDEX state_snapshots_by_hash ON state_snapshots (room_nid, set_hash);
+CREATE INDEX state_epochs_by_base ON state_epochs (base);
+
+CREATE TABLE state_segments (
+    segment INTEGER PRIMARY KEY,                  -- snapshots: 64 * segment + 0 to 63
+    room_nid INTEGER NOT NULL,
+    newest INTEGER NOT NULL,                      -- no state of it has an event_nid above this
+    epoch INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,                     -- of the segments of its epoch, from 0
+    size INTEGER NOT NULL,                        -- entries of its last state
+    entries INTEGER NOT NULL,                     -- entries of the epoch up to its last state, superseded ones included
+    hashes BLOB NOT NULL,                         -- of each snapshot's entries in any order, 4 bytes
+    log BLOB NOT NULL,                            -- columns: changes per snapshot, and their tuple_nids
+    growing BLOB                                  -- column: the changes' event_nids; NULL once they are in the chunks
+);
+CREATE UNIQUE INDEX state_segments_of_epoch ON state_segments (epoch, ordinal);
+CREATE INDEX state_segments_by_newest ON state_segments (room_nid, newest);
+
+CREATE TABLE state_chunks (
+    epoch INTEGER NOT NULL,
+    first_tuple INTEGER NOT NULL,
+    first_version INTEGER NOT NULL,
+    entries BLOB NOT NULL,                        -- columns: steps of tuple_nids, versions, event_nids (0: removed)
+    PRIMARY KEY (epoch, first_tuple, first_version)
+) WITHOUT ROWID;
 
 -- The index over auth chains: a row per state event.
 CREATE TABLE auth_chains (
