@@ -4,12 +4,12 @@ A room of so many state events, most of them memberships, parts into forks, each
 state in its own way: people change their names, moderators change settings, some are kicked or banned, and on each fork
 the power levels change once. Then all forks' states are resolved.
 
-Both are given the states as dictionaries of event IDs, and events in memory, by ID. Who is asked for the *auth
+Both are given the states as dictionaries of event IDs, and events in memory, by ID. Who answers for the *auth
 difference* is not what is compared: both get it ready-made, by a call that costs nothing. Beside that, Tabstead is
-timed with the two ways that it has itself: walking the auth chains in memory without any index (`walked`), and its index
-in SQLite (`index`). Every cell runs in a process of its own, several times, and the fastest counts. One more run, which
-does not count, tells the peak of memory beyond what the room itself takes, as `tracemalloc` sees it; it does not see
-what Synapse's Rust allocates.
+timed with the two ways that it has itself: walking the auth chains in memory without any index (`walked`), and its
+index in SQLite, in memory (`index`). Every cell runs in a process of its own, several times, and the fastest counts.
+One more run, which does not count, tells the peak of memory beyond what the room itself takes, as `tracemalloc` sees
+it; it does not see what Synapse's Rust allocates.
 
 The outcome is compared, too: it must be the same state. The last line is one line of JSON.
 
@@ -185,7 +185,9 @@ class Cell:
         from synapse.storage.databases.main.event_federation import StateDifference
 
         version = KNOWN_ROOM_VERSIONS[self.room.version.name]
-        events = {event_id: make_event_from_dict(event.pdu, version) for event_id, event in self.room.events.items()}
+        events: dict[str, Any] = {
+            event_id: make_event_from_dict(event.pdu, version) for event_id, event in self.room.events.items()
+        }
         room_id = next(iter(events.values())).room_id
         ready_made = ReadyMade(self)
 

@@ -6,6 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -32,6 +33,20 @@ test('a wake-up is timed with an empty and a filled database, beside plain Pyodi
   assert.ok(moreMemoryMB < 64, `${moreMemoryMB} MB more`);
 });
 
+test('events are parsed, checked and authorised in CPython and in Pyodide', async () => {
+  const { results } = await measure('events', '--seconds', '0.1');
+  assert.equal(results.length, 5);
+  for (const result of results) assert.ok(Object.values(result).every((value) => value), JSON.stringify(result));
+});
+
+const hasSynapse = existsSync(fileURLToPath(new URL('../../.venv-synapse/.setup', import.meta.url)));
+
+test('state is resolved as Synapse does, in less memory', { skip: !hasSynapse && 'Synapse is not installed' }, async () => {
+  const { results } = await measure('state-resolution', '--sizes', '2000', '--percent', '1', '--forks', '2,5');
+  assert.equal(results.length, 2);
+  for (const { MB } of results) assert.ok(MB.tabstead < MB.synapse, JSON.stringify(MB));
+});
+
 test('an unknown measure is told which ones there are', async () => {
-  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send wake/.test(stderr));
+  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events state-resolution wake/.test(stderr));
 });
