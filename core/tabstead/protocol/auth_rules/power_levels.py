@@ -196,6 +196,8 @@ def _changes(old: JsonDict, new: JsonDict, room_version: RoomVersion) -> Iterato
 
 
 def _changes_between(group: str, old: Any, new: Any, room_version: RoomVersion) -> Iterator[_Change]:
+    if old == new:
+        return
     if new == []:  # v1-v9: how some write an empty object; it has no entries either
         new = {}
     if not isinstance(new, dict):
