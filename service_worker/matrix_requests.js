@@ -7,7 +7,7 @@ import { checkDatabase, ensureHomeserver, findServerName, isStarting } from './b
 import { findAuthorization } from './credentials.js';
 import { dispatchKeyOf } from './dispatch_key.js';
 import { isDraining } from './draining.js';
-import { matrixError, sentenceOf } from './matrix_errors.js';
+import { unavailable } from './matrix_errors.js';
 import { noteActivity } from './status.js';
 import { SCOPE, SCOPE_PATH } from './site.js';
 
@@ -60,7 +60,7 @@ async function answer({ request, clientId }, target) {
     return response;
   } catch (error) {
     console.error(`${request.method} ${target} failed:`, error);
-    return matrixError(503, `The homeserver is not available: ${sentenceOf(error)}`);
+    return unavailable(error);
   }
 }
 

@@ -4,6 +4,9 @@
  * task that awaits it hanging for ever.
  */
 
+/** Chromium says no more of it than the name. */
+const NO_ROOM = 'This browser gives the server no more storage.';
+
 /**
  * @param {unknown} cause
  * @returns {Error} an Error with the cause's name
@@ -11,7 +14,7 @@
 export function asError(cause) {
   if (cause instanceof Error && !isDOMException(cause)) return cause;
   const { name, message } = /** @type {{ name?: string, message?: string }} */ (cause ?? {});
-  const error = new Error(message || 'The IndexedDB transaction was aborted.');
+  const error = new Error(name === 'QuotaExceededError' ? NO_ROOM : message || 'The IndexedDB transaction was aborted.');
   error.name = name || 'AbortError';
   return error;
 }

@@ -186,8 +186,31 @@ test('a full disk refuses what would be stored, whole, and nothing else', async 
   assert.equal(refused.status, 507, JSON.stringify(refused.body));
   assert.equal(refused.body.errcode, 'M_RESOURCE_LIMIT_EXCEEDED');
   assert.equal(await countMessages(), sent, 'what is read is answered, and nothing of the refused message is there');
+  await devTools.send('ServiceWorker.stopAllWorkers');
+  assert.equal(await countMessages(), sent, 'a worker that wakes up now reads, too');
 
   await devTools.send('Storage.overrideQuotaForOrigin', { origin });
   assert.equal((await send(`message ${sent}`)).status, 200, 'the client repeats it later');
   assert.equal(await countMessages(), sent + 1);
+});
+
+test('a full disk has no room for a new server, and says so', async () => {
+  const { origin } = new URL(site.url);
+  await devTools.send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1024 });
+  const reset = () => askWorker(page, { type: 'reset' }).then(() => 'There was room.', String);
+  let outcome = await reset();
+  for (let tries = 0; outcome === 'There was room.' && tries < 120; tries++) {
+    await sleep(500);
+    outcome = await reset();
+  }
+  const sentence = 'This browser gives the server no more storage.';
+  assert.match(outcome, new RegExp(`${sentence}$`));
+  const { status, body } = await fetchJson(page, '/_matrix/client/versions');
+  assert.equal(status, 507);
+  assert.deepEqual(body, {
+    errcode: 'M_RESOURCE_LIMIT_EXCEEDED',
+    error: `The homeserver is not available: ${sentence}`,
+  });
+  await devTools.send('Storage.overrideQuotaForOrigin', { origin });
+  await checkNextRequest();
 });

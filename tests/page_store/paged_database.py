@@ -94,6 +94,31 @@ async def a_full_quota_refuses_the_write_and_the_next_one_works(storage: Storage
     await database.close()
 
 
+async def a_full_quota_lets_a_database_be_opened_and_read(storage: Storage) -> None:
+    database = await open_with_notes(storage)
+    await database.write(insert_note("kept"))
+    await database.close()
+    page_files.setFull(True)
+    database = await storage.open()
+    assert await database.read(select_notes) == ["kept"]
+    page_files.setFull(False)
+    await database.write(insert_note("accepted"))
+    await database.close()
+
+
+async def a_full_quota_refuses_a_new_database(storage: Storage) -> None:
+    page_files.setFull(True)
+    try:
+        await storage.open()
+    except StorageFull:
+        pass
+    else:
+        raise AssertionError("a database was opened that can't exist")
+    finally:
+        page_files.setFull(False)
+    await (await open_with_notes(storage)).close()
+
+
 async def a_reader_never_learns_what_is_not_durable(storage: Storage) -> None:
     database = await open_with_notes(storage)
     page_files.setFull(True)
@@ -141,6 +166,8 @@ PROMISES: Final[tuple[Callable[[Storage], Awaitable[None]], ...]] = (
     missing_pages_are_fetched_and_memory_stays_small,
     a_function_that_swallows_a_missing_page_is_repeated,
     a_full_quota_refuses_the_write_and_the_next_one_works,
+    a_full_quota_lets_a_database_be_opened_and_read,
+    a_full_quota_refuses_a_new_database,
     a_reader_never_learns_what_is_not_durable,
     a_refusal_rests_on_nothing_that_a_crash_could_take_back,
     an_instance_that_was_taken_over_acknowledges_nothing,

@@ -64,7 +64,7 @@ export const TROUBLES = {
     reason: 'What is stored is untouched. Trying again often helps; the details say what happened.',
     remedies: [
       'Check the connection if this is the first visit.',
-      'Close other tabs if the device is short of memory.',
+      'Close other tabs if the device is short of memory, and make some room if its disk is full.',
       'If nothing helps, export or reset it in the “Server” menu.',
     ],
     action: TRY_AGAIN,

@@ -198,8 +198,18 @@ class PagedEngine:
                     with explained():
                         raise
             else:
+                await self._keep_beginning(db)
                 self.db = db
                 return
+
+    async def _keep_beginning(self, db: Db) -> None:
+        """Make durable what configuring a new file wrote: else a full disk would have reads repeated for ever."""
+        try:
+            if self.store.pending:
+                await self.store.commit()
+        except BaseException:
+            db.close()
+            raise
 
     def _configure(self, db: Db) -> None:
         for pragma in _PRAGMAS:
