@@ -3,6 +3,8 @@
 from hashlib import sha1
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from room_story import VERSIONS, RoomStory, since, user
 from specification import vectors
 
@@ -16,6 +18,7 @@ from tabstead.protocol.state_resolution import (
     resolve_conflict,
     resolve_state,
 )
+from tabstead.protocol.state_resolution.conflict import Overlay
 
 every_version = pytest.mark.parametrize("version", VERSIONS)
 v2 = pytest.mark.parametrize("version", since("2"))
@@ -117,6 +120,36 @@ class TestConflict:
         assert conflict.unconflicted == {a: "$1"}
         assert conflict.conflicted == [{b: "$2", c: "$3"}, {b: "$4"}, {b: "$2", c: "$3"}]
         assert conflict.event_ids == {"$2", "$3", "$4"}
+
+    @given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("1234")), min_size=1, max_size=4))
+    def test_any_states_split_into_what_all_have_and_the_rest(self, states):
+        state_sets = [{(key, ""): event_id for key, event_id in state.items()} for state in states]
+        common = set.intersection(*(set(state_set.items()) for state_set in state_sets))
+        conflict = find_conflict(state_sets)
+        assert conflict.unconflicted == dict(common)
+        assert conflict.conflicted == [dict(state_set.items() - common) for state_set in state_sets]
+
+    def test_states_that_grew_from_one_are_split_wherever_they_changed(self):
+        """Most entries stand at the same place in both; some changed there, some came later, in another order."""
+        grown = {("m.room.member", str(number)): f"${number}" for number in range(20)}
+        one = {**grown, ("m.room.member", "3"): "$one", ("a", ""): "$a", ("b", ""): "$b"}
+        other = {**grown, ("m.room.member", "5"): "$other", ("b", ""): "$b", ("c", ""): "$c"}
+        conflict = find_conflict([one, other])
+        changed = {("m.room.member", "3"), ("m.room.member", "5")}
+        assert conflict.unconflicted == {key: grown.get(key, "$b") for key in (grown.keys() - changed) | {("b", "")}}
+        assert [state.keys() for state in conflict.conflicted] == [changed | {("a", "")}, changed | {("c", "")}]
+
+    def test_a_resolved_state_reads_like_the_whole(self):
+        a, b, c, d = ("a", ""), ("b", ""), ("c", ""), ("d", "")
+        state = Overlay(Overlay({a: "$1", b: "$2", c: "$3"}, hidden={b, c}), {b: "$4", d: "$5"})
+        assert dict(state) == {a: "$1", b: "$4", d: "$5"}
+        assert sorted(state.values()) == ["$1", "$4", "$5"]
+        assert [state.get(key) for key in (a, b, c, d)] == ["$1", "$4", None, "$5"]
+        assert [key in state for key in (a, b, c, d)] == [True, True, False, True]
+        assert len(state) == 3
+        assert state.get(c, "$0") == "$0"
+        with pytest.raises(KeyError):
+            state[c]
 
     def test_one_state_has_no_conflict(self):
         assert find_conflict([{("a", ""): "$1"}]) == Conflict(unconflicted={("a", ""): "$1"}, conflicted=[{}])
