@@ -3,7 +3,7 @@
 from hashlib import sha1
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from room_story import VERSIONS, RoomStory, since, user
 from specification import vectors
@@ -121,6 +121,7 @@ class TestConflict:
         assert conflict.conflicted == [{b: "$2", c: "$3"}, {b: "$4"}, {b: "$2", c: "$3"}]
         assert conflict.event_ids == {"$2", "$3", "$4"}
 
+    @settings(deadline=None)
     @given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("1234")), min_size=1, max_size=4))
     def test_any_states_split_into_what_all_have_and_the_rest(self, states):
         state_sets = [{(key, ""): event_id for key, event_id in state.items()} for state in states]
