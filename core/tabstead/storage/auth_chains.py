@@ -9,8 +9,8 @@ power levels. Whoever reaches an event of a chain reaches all before it, so that
 event of each chain that it reaches, its *reach*. The reach of an event is that of its auth events together, and itself.
 
 Rows mostly hold the auth events alone. Where putting a reach together would read more rows than the reach has entries,
-twice over, the row holds the reach itself: once the event has been named by another, which few events ever are. So a
-reach costs no more than a few times its size to read, and the rows no more than a few times the auth events to store.
+twice over, the heaviest of the auth events get theirs written into their rows: those are what many others name, too. So
+a reach costs no more than a few times its size to read, and the rows no more than a few times the auth events to store.
 
 What asks about a conflict reads the reach of the conflicted events, and of other events only such as came after the
 first event in question, since nothing older can lead to it. (server-server API, "Auth chain"; the idea of chains is
@@ -18,16 +18,16 @@ of "chain cover" indices, here without links between chains)
 """
 
 import json
+import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from tabstead.protocol.events import Event
 from tabstead.storage.database import Db
 from tabstead.storage.events import select_events
 from tabstead.storage.state_tuples import find_state_tuple
-from tabstead.storage.varints import decode_varints, encode_varints
 
 Reach: TypeAlias = dict[int, int]
 """Of each chain, by the event_nid of its first event, the event_nid of the last event that is reached."""
@@ -93,11 +93,10 @@ def select_conflicted_subgraph(db: Db, conflicted: Collection[int]) -> set[int]:
     return subgraph
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _Row(NamedTuple):
     event_nid: int
     chain: int
-    auth_events: Sequence[int]
+    auth_events: tuple[int, ...]
     reach: Reach | None
 
 
@@ -175,17 +174,25 @@ class _AuthEvent:
 
 
 def _insert(db: Db, event_nid: int, auth_events: Sequence[_AuthEvent], tuple_nid: int | None = None) -> None:
-    lightened = [_lighten(db, auth_event) for auth_event in auth_events]
+    lightened = _lighten(db, auth_events, tuple_nid)
     db.execute(
         "INSERT INTO auth_chains (event_nid, chain, weight, width, auth_events) VALUES (?, ?, ?, ?, ?)",
         (
             event_nid,
             _chain_to_continue(db, tuple_nid, auth_events) or event_nid,
-            1 + sum(1 if auth_event.has_reach else auth_event.weight for auth_event in lightened),
-            max((auth_event.width for auth_event in lightened), default=0),
-            encode_varints(auth_event.event_nid for auth_event in auth_events),
+            1 + _weight(lightened),
+            _width(lightened),
+            _encode(auth_event.event_nid for auth_event in auth_events),
         ),
     )
+
+
+def _weight(auth_events: Iterable[_AuthEvent]) -> int:
+    return sum(1 if auth_event.has_reach else auth_event.weight for auth_event in auth_events)
+
+
+def _width(auth_events: Iterable[_AuthEvent]) -> int:
+    return max((auth_event.width for auth_event in auth_events), default=0)
 
 
 def _chain_to_continue(db: Db, tuple_nid: int | None, auth_events: Iterable[_AuthEvent]) -> int | None:
@@ -201,23 +208,28 @@ def _chain_to_continue(db: Db, tuple_nid: int | None, auth_events: Iterable[_Aut
     return None
 
 
-def _lighten(db: Db, auth_event: _AuthEvent) -> _AuthEvent:
-    """Give an event that is named its reach, if that has become heavy to put together."""
-    if auth_event.has_reach or auth_event.weight < max(_LIGHT, 2 * auth_event.width):
-        return auth_event
-    reach = _Graph(db).reach_of([auth_event.event_nid])
-    db.execute(
-        "UPDATE auth_chains SET reach = ?, width = ? WHERE event_nid = ?",
-        (encode_varints(number for entry in reach.items() for number in entry), len(reach), auth_event.event_nid),
-    )
-    return _AuthEvent(
-        event_nid=auth_event.event_nid,
-        tuple_nid=auth_event.tuple_nid,
-        chain=auth_event.chain,
-        weight=auth_event.weight,
-        width=len(reach),
-        has_reach=True,
-    )
+def _lighten(db: Db, auth_events: Iterable[_AuthEvent], tuple_nid: int | None) -> list[_AuthEvent]:
+    """The auth events of a new row, the heaviest of which are given their reach until the row is light.
+
+    The one before in the chain must be four times as heavy as others to be the first: few events name it, but many
+    name the same power levels and join rules.
+    """
+
+    def order(auth_event: _AuthEvent) -> tuple[bool, float]:
+        is_before = auth_event.tuple_nid is not None and auth_event.tuple_nid == tuple_nid
+        return auth_event.has_reach, -auth_event.weight / (4 if is_before else 1)
+
+    lightened = sorted(auth_events, key=order)
+    for index, heaviest in enumerate(lightened):
+        if heaviest.has_reach or _weight(lightened) < max(_LIGHT, 2 * _width(lightened)):
+            break
+        reach = _Graph(db).reach_of([heaviest.event_nid])
+        db.execute(
+            "UPDATE auth_chains SET reach = ?, width = ? WHERE event_nid = ?",
+            (_encode(number for entry in reach.items() for number in entry), len(reach), heaviest.event_nid),
+        )
+        lightened[index] = replace(heaviest, width=len(reach), has_reach=True)
+    return lightened
 
 
 def _unindexed_behind(db: Db, auth_events: Iterable[_AuthEvent]) -> Mapping[int, Event]:
@@ -262,13 +274,23 @@ def _select_rows(db: Db, event_nids: Iterable[int]) -> Iterator[_Row]:
         yield _Row(
             event_nid=event_nid,
             chain=chain,
-            auth_events=tuple(decode_varints(auth_events)),
+            auth_events=_decode(auth_events),
             reach=None if reach is None else _decode_reach(reach),
         )
 
 
+def _encode(event_nids: Iterable[int]) -> bytes:
+    """Four bytes each: longer than need be, and read at the speed of C."""
+    numbers = tuple(event_nids)
+    return struct.pack(f"<{len(numbers)}I", *numbers)
+
+
+def _decode(encoded: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(encoded) // 4}I", encoded)
+
+
 def _decode_reach(encoded: bytes) -> Reach:
-    numbers = decode_varints(encoded)
+    numbers = iter(_decode(encoded))
     return dict(zip(numbers, numbers, strict=True))
 
 

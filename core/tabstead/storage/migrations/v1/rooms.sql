@@ -88,8 +88,8 @@ CREATE TABLE auth_chains (
     chain INTEGER NOT NULL,                       -- event_nid of the first event of its chain
     weight INTEGER NOT NULL,                      -- rows to read, at most, to put its reach together
     width INTEGER NOT NULL,                       -- entries of the longest reach among those rows
-    auth_events BLOB NOT NULL,                    -- varints: event_nids
-    reach BLOB                                    -- pairs of varints: chain, event_nid; NULL: follows from auth_events
+    auth_events BLOB NOT NULL,                    -- event_nids, of four bytes, the lowest first
+    reach BLOB                                    -- pairs of them: chain, last; NULL: follows from auth_events
 );
 CREATE INDEX auth_chains_by_chain ON auth_chains (chain) WHERE chain <> event_nid;
 
