@@ -22,6 +22,13 @@ UNNOTICED: Final = {0, 5, 33}
 EXPLAINED: Final = {
     "or True else difference": "asks about an empty difference, and gets an empty one",
     "visited.add(None)": "visits what was visited once more: slower, never different",
+    "named.add(None)": "visits what was visited once more: slower, never different",
+    "step = None": "looks at each entry instead of comparing them at a stroke: slower",
+    "islice(one.values(), None)": "the comparison ends with the shorter of the two in any case",
+    "if len(other) >= len(one) - missing:": "looks for more keys where there are none: slower",
+    "            position = None": "the way that is taken where the shortcut does not apply: slower",
+    "self._agreed.get(None)": "an entry that is looked up again: slower",
+    'self.turn: Event | None = ""': "it is set before it is asked for",
     "state[CREATE] = None": "a create event is no power event: what its sender's level is orders nothing",
     "if event.type == CREATE[1]:": "a create event is no power event: what its sender's level is orders nothing",
     "if len(event_ids) >= 1": "an only candidate wins as one of one, too",

@@ -6,6 +6,7 @@ from test_state_resolution import agreed, membership, topic
 
 from tabstead.protocol.auth_rules.room_state import POWER_LEVELS
 from tabstead.protocol.state_resolution import WalkedAuthChains
+from tabstead.protocol.state_resolution.conflict import Overlay
 from tabstead.protocol.state_resolution.v2 import is_power_event
 
 v2 = pytest.mark.parametrize("version", since("2"))
@@ -85,6 +86,20 @@ def test_power_levels_off_the_mainline_stand_where_they_parted_from_it(version):
     assert topic(state) == "lost"
 
 
+@v2
+def test_no_power_levels_are_older_than_any_off_the_mainline(version):
+    none = RoomStory.founded(version)
+    lost = none.fork().levels(ban=51)
+    won = lost.fork()
+    none.happens("alice", "m.room.topic", {"topic": "none"}, origin_server_ts=10**6)
+    levels = lost.state[POWER_LEVELS].content
+    lost.happens("alice", "m.room.power_levels", {**levels, "ban": 52}, origin_server_ts=100)
+    lost.happens("alice", "m.room.topic", {"topic": "lost"}, origin_server_ts=900)
+    won.happens("alice", "m.room.power_levels", {**levels, "ban": 53}, origin_server_ts=200)
+
+    assert topic(agreed(lost, won, none)) == "lost"
+
+
 @v2_0
 def test_the_mainline_begins_at_power_levels_that_all_agree_on(version):
     old = RoomStory.founded(version).levels(ban=51)
@@ -123,6 +138,31 @@ def test_version_1_settles_power_levels_before_it_judges_members():
     state = agreed(story, other)
     assert state[POWER_LEVELS].content["users"][user("bob")] == 0
     assert membership(state, "carol") == "join"
+
+
+def test_version_1_judges_members_by_the_power_levels_that_won():
+    story = RoomStory.founded("1").join_rule("public")
+    for name in ("bob", "carol"):
+        story.happens(name, MEMBER, {"membership": "join"}, user(name))
+    other = story.fork()
+    story.levels(users={"bob": 50})
+    story.happens("carol", MEMBER, {"membership": "join", "displayname": "C"}, user("carol"))
+    other.levels(users={"bob": 50}, kick=40)
+    other.happens("bob", MEMBER, {"membership": "ban"}, user("carol"), depth=100)
+
+    assert membership(agreed(story, other), "carol") == "ban"
+
+
+def test_an_overlay_is_a_state_like_any_other():
+    a, b, c = ("a", ""), ("b", ""), ("c", "")
+    overlay = Overlay({a: "$1", b: "$2"}, {b: "$3", c: "$4"}, hidden=[a])
+    assert dict(overlay) == {b: "$3", c: "$4"}
+    assert len(overlay) == 2
+    assert sorted(overlay.event_ids()) == ["$3", "$4"]
+    assert (overlay.get(a, "none"), overlay.get(b, "none"), overlay.get(("d", ""), "none")) == ("none", "$3", "none")
+    assert repr(overlay) == "Overlay({('b', ''): '$3', ('c', ''): '$4'})"
+    with pytest.raises(KeyError, match="'a'"):
+        overlay[a]
 
 
 def test_what_is_agreed_on_reaches_as_far_as_its_auth_chain():
