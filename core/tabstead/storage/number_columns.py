@@ -1,8 +1,8 @@
 """Columns of whole numbers in few bytes, packed and unpacked at the speed of C.
 
-A column is stored as offsets from its least number, in the fewest whole bytes that hold all of them. The first bytes of
-all offsets come together, then the second ones, and so on: what varies little then stands side by side for the
-compression (raw deflate) that all columns of a blob go through.
+A column is stored in the fewest whole bytes that hold each of its numbers, or each one's offset from the least if that
+takes fewer. The first bytes of all come together, then the second ones, and so on: what varies little then stands side
+by side for the compression (raw deflate) that all columns of a blob go through.
 """
 
 import sys
@@ -49,14 +49,20 @@ def from_steps(steps: Sequence[int]) -> list[int]:
 
 
 def _pack(column: Sequence[int]) -> bytes:
-    least = min(column, default=0)
-    width = (max(column, default=0) - least).bit_length() + 7 >> 3
+    least, greatest = min(column, default=0), max(column, default=0)
+    width = _bytes_for(greatest - least)
+    if width == _bytes_for(greatest):
+        least = 0
     words = array("Q", [number - least for number in column])
     if sys.byteorder == "big":
         words.byteswap()
     data = words.tobytes()
     planes = b"".join(data[plane::_WORD] for plane in range(width))
     return len(column).to_bytes(4, "little") + bytes((width,)) + least.to_bytes(_HEADER - 5, "little") + planes
+
+
+def _bytes_for(number: int) -> int:
+    return number.bit_length() + 7 >> 3
 
 
 def _unpack(planes: bytes, count: int, width: int, least: int) -> list[int]:
