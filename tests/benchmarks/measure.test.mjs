@@ -6,7 +6,9 @@
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -45,6 +47,23 @@ test('state is resolved as Synapse does, in less memory', { skip: !hasSynapse &&
   const { results } = await measure('state-resolution', '--sizes', '2000', '--percent', '1', '--forks', '2,5');
   assert.equal(results.length, 2);
   for (const { MB } of results) assert.ok(MB.tabstead < MB.synapse, JSON.stringify(MB));
+});
+
+test('the state history is measured beside other layouts, and only where sharing decides are states wrong', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'plot-'));
+  const plot = join(folder, 'plot.svg');
+  const { results } = await measure('state-history', '--workloads', 'W5', '--layouts', 'tabstead,dendrite', '--scale', '0.05', '--plot', plot);
+  assert.deepEqual(results.map((/** @type {any} */ result) => `${result.platform} ${result.layout}`), [
+    'cpython tabstead', 'cpython dendrite', 'pyodide tabstead', 'pyodide dendrite',
+  ]);
+  for (const [ours, dendrite] of [results.slice(0, 2), results.slice(2)]) {
+    assert.equal(ours['wrong states'], 0);
+    assert.ok(dendrite['wrong states'] > 0);
+    assert.ok(ours['pages per event'] <= 2, `${ours['pages per event']} pages per event`);
+    assert.ok(ours['bytes per snapshot'] * 4 < dendrite['bytes per snapshot']);
+  }
+  assert.match(readFileSync(plot, 'utf8'), /^<svg/);
+  rmSync(folder, { recursive: true });
 });
 
 test('an unknown measure is told which ones there are', async () => {

@@ -20,6 +20,8 @@ Entries: TypeAlias = frozenset[tuple[int, int]]
 MOST_LAYERS: Final = 4
 FORK_ALLOWANCE: Final = 2
 """How many sibling states of the same size a layer is expected to have."""
+RECENT: Final = 8
+"""Snapshots whose layers a write finds in memory."""
 SEPARATOR: Final = bytes(8)
 
 
@@ -46,6 +48,7 @@ class Conduit(Layout):
         )
         self._count = 0
         self._sums = {0: 0}
+        self._recent: dict[int, list[Layer]] = {}
 
     def add(self, addition: Addition) -> int:
         before = {(number, addition.before[number]) for number in addition.changes if number in addition.before}
@@ -58,8 +61,11 @@ class Conduit(Layout):
         self._count += 1
         self._sums[self._count] = total
         self.db.execute("INSERT INTO statehash_shortstatehash VALUES (?, ?)", (key, self._count))
-        layers = [] if addition.base is None else self._layers_of(addition.base)
-        self._save(frozenset(after - before), frozenset(before - after), FORK_ALLOWANCE, layers)
+        layers = self._recent.get(addition.base or 0) or self._layers_of(addition.base or 0)
+        self._recent[self._count] = self._save(
+            frozenset(after - before), frozenset(before - after), FORK_ALLOWANCE, layers
+        )
+        self._recent.pop(self._count - RECENT, None)
         return self._count
 
     def read(self, snapshot: int) -> dict[int, int]:
@@ -69,19 +75,20 @@ class Conduit(Layout):
             entries -= layer.removed
         return dict(entries)
 
-    def _save(self, added: Entries, removed: Entries, siblings: int, layers: list[Layer]) -> None:
+    def _save(self, added: Entries, removed: Entries, siblings: int, layers: list[Layer]) -> list[Layer]:
+        """Write the newest snapshot, made of the layers and this difference; its layers."""
         size = len(added) + len(removed)
         if layers and (len(layers) >= MOST_LAYERS or size * size >= 2 * siblings * layers[-1].size):
             below = layers[-1]
             folded_added = (below.added - removed) | (added - below.removed)
             folded_removed = (below.removed - added) | (removed - below.added)
-            self._save(folded_added, folded_removed, size, layers[:-1])
-            return
+            return self._save(folded_added, folded_removed, size, layers[:-1])
         parent = layers[-1].snapshot if layers else 0
         encoded = parent.to_bytes(8, "big") + _encode(added)
         if removed:
             encoded += SEPARATOR + _encode(removed)
         self.db.execute("INSERT INTO shortstatehash_statediff VALUES (?, ?)", (self._count, encoded))
+        return [*layers, Layer(self._count, added, removed)]
 
     def _layers_of(self, snapshot: int) -> list[Layer]:
         """The undermost first."""

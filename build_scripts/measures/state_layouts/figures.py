@@ -16,13 +16,13 @@ from typing import Any, Final
 
 from state_layouts import LAYOUTS
 from state_layouts.layout import Addition, Layout, difference
-from state_layouts.workloads import History, workload
+from state_layouts.workloads import SETTINGS, History, workload
 
 PAGE: Final = 4096
 READS: Final = 50
 POINTS: Final = 500
-DIRTY_SAMPLES: Final = 100
-DIRTY_BYTES: Final = 2_000_000_000
+DIRTY_SAMPLES: Final = 300
+DIRTY_BYTES: Final = 3_000_000_000
 """How much may be compared to count changed pages; a big database gets fewer samples."""
 
 
@@ -37,6 +37,7 @@ def measure(layout_name: str, workload_name: str, scale: float) -> dict[str, Any
     figures = {
         "layout": layout_name,
         "workload": workload_name,
+        "members": history.joined - len(SETTINGS),
         "snapshots": len(snapshots),
         "seconds": round(seconds, 1),
         "pages per event": pages,
@@ -53,7 +54,7 @@ def fill(layout: Layout, history: History) -> tuple[list[int], float, int]:
     samples: list[tuple[int, int]] = []
     count = len(history.steps)
     after_joins = max(history.joined, count // 2)
-    every = max(1, (count - after_joins) // DIRTY_SAMPLES)
+    sampled = set(Random(5).sample(range(after_joins, count), min(DIRTY_SAMPLES, count - after_joins)))
     layout.db.execute("BEGIN")
     for number, (step, before, after) in enumerate(history.states()):
         addition = Addition(
@@ -63,7 +64,7 @@ def fill(layout: Layout, history: History) -> tuple[list[int], float, int]:
             after=after,
             resolved=step.resolved,
         )
-        if number < after_joins or number % every or _is_enough(layout.db, len(samples)):
+        if number not in sampled or _is_enough(layout.db, len(samples)):
             snapshots.append(layout.add(addition))
             continue
         layout.db.execute("COMMIT")
@@ -151,5 +152,9 @@ def _vacuumed(db: sqlite3.Connection) -> int:
     return int(pages) * PAGE
 
 
+def measure_as_json(layout_name: str, workload_name: str, scale: float) -> str:
+    return json.dumps(measure(layout_name, workload_name, scale))
+
+
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], sys.argv[2], float(sys.argv[3]))))
+    print(measure_as_json(sys.argv[1], sys.argv[2], float(sys.argv[3])))
