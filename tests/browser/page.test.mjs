@@ -41,6 +41,20 @@ for (const browserName of BROWSERS) {
       await server?.close();
     });
 
+    it('shows a first visit what it waits for', async () => {
+      const page = await browser.newPage();
+      await page.evaluateOnNewDocument(() => {
+        ServiceWorkerContainer.prototype.register = () => new Promise(() => {}); // the download takes its time
+      });
+      await page.setViewport(DESKTOP);
+      await page.goto(server.url);
+      await page.waitForSelector('#boot.boot--first:not([hidden])');
+      const demo = new DemoPage(page);
+      assert.deepEqual(await demo.accessibilityViolations(), []);
+      await demo.screenshot(`${browserName}-first-visit`);
+      await page.close();
+    });
+
     it('explains a window that has no service workers', async () => {
       const page = await openTroubled(browser, server.url, () => {
         delete (/** @type {any} */ (Navigator.prototype).serviceWorker);

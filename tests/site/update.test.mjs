@@ -26,6 +26,43 @@ function makeNewerSite() {
 }
 
 for (const name of BROWSERS) {
+  describe(`an update that nobody asks for, in ${name}`, () => {
+    const mounts = { '/': DIST };
+    const newer = makeNewerSite();
+    /** @type {Awaited<ReturnType<typeof serveDist>>} */
+    let site;
+    /** @type {import('puppeteer-core').Browser} */
+    let browser;
+
+    before(async () => {
+      site = await serveDist({ mounts });
+      browser = await launch(name);
+    });
+    after(async () => {
+      await browser?.close();
+      await site?.close();
+      rmSync(newer, { recursive: true, force: true });
+    });
+
+    test('waits for the last of several tabs to close, and has taken over at a visit after that', async () => {
+      const first = await openControlledPage(browser, site.url);
+      const second = await openControlledPage(browser, site.url);
+      const alice = await register(first, 'alice');
+      await Promise.all([first, second].map((tab) => tab.evaluate(pollForEver, alice.headers, 5_000)));
+      mounts['/'] = newer;
+      await first.evaluate(async () => (await navigator.serviceWorker.ready).update()); // one under way may be of the older site
+      await first.evaluate(findUpdate);
+      const away = await browser.newPage(); // a browser without tabs would close
+      await first.close();
+      assert.notEqual((await askWorker(second, { type: 'status' })).version, 'newer');
+      await second.close();
+      const next = await visitUntilNewer(browser, `${site.url}test/blank.html`);
+      const { body } = await fetchJson(next, WHOAMI, alice);
+      assert.equal(body.user_id, alice.userId);
+      await away.close();
+    });
+  });
+
   describe(`an update in ${name}`, () => {
     const mounts = { '/': DIST };
     const newer = makeNewerSite();
@@ -44,7 +81,7 @@ for (const name of BROWSERS) {
       page = await openControlledPage(browser, site.url);
       alice = await register(page, 'alice');
       const other = await openControlledPage(browser, site.url);
-      await Promise.all([page, other].map((client) => client.evaluate(pollForEver, alice.headers)));
+      await Promise.all([page, other].map((client) => client.evaluate(pollForEver, alice.headers, 25_000)));
       await page.bringToFront();
     });
     after(async () => {
@@ -95,6 +132,21 @@ function keptVersions(page) {
 }
 
 /**
+ * A tab, opened and closed until the newer worker has it: a tab's requests may outlive it for as long as a long poll lasts.
+ * @param {import('puppeteer-core').Browser} browser
+ * @param {string} url
+ */
+async function visitUntilNewer(browser, url) {
+  for (let visits = 0; visits < 40; visits++) {
+    const tab = await openPage(browser, url);
+    if ((await askWorker(tab, { type: 'start' })).version === 'newer') return tab;
+    await tab.close();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+  throw new Error('No visit met the newer worker.');
+}
+
+/**
  * What something is once it is what is expected, or after a while.
  * @template T
  * @param {() => Promise<T>} look
@@ -108,10 +160,10 @@ async function settled(look, expected) {
   return look();
 }
 
-/** In the page: as a Matrix client does. @param {Record<string, string>} headers */
-function pollForEver(headers) {
+/** In the page: as a Matrix client does. @param {Record<string, string>} headers @param {number} timeout  of a poll, in ms */
+function pollForEver(headers, timeout) {
   const poll = async (/** @type {string | undefined} */ since) => {
-    const query = since ? `?since=${since}&timeout=25000` : '';
+    const query = since ? `?since=${since}&timeout=${timeout}` : '';
     const response = await fetch(`/_matrix/client/v3/sync${query}`, { headers });
     const { next_batch: next, retry_after_ms: pause } = await response.json();
     if (!next && !pause) return;
