@@ -82,6 +82,7 @@ for (const browserName of BROWSERS) {
       assert.match(await demo.status('bytes'), /^[\d.]+ [KM]B$/);
       const before = Number(await demo.status('events'));
       await demo.say('alice', 'Are you counting?');
+      await demo.reads('bob', 'Are you counting?');
       await demo.page.waitForFunction(
         (events) => Number(document.querySelector('#status-events')?.textContent) > events,
         { timeout: 30_000 },
