@@ -92,6 +92,46 @@ def test_rooms_do_not_share(db: sqlite3.Connection, room_nid: int) -> None:
     assert add_snapshot(db, room_nid, EMPTY, {NAME: 1}) != add_snapshot(db, other, EMPTY, {NAME: 1})
 
 
+def test_forks_of_forks_are_read_through_all_that_is_beneath(db: sqlite3.Connection, room_nid: int) -> None:
+    """Each goes on from far behind the end of the one before, more often than epochs may lie on one another."""
+    base = add_snapshot(db, room_nid, EMPTY, {member(number): number for number in range(1, 100)})
+    model = read_state(db, base)
+    event_nid = 100
+    expected = {base: model}
+    for fork in range(12):
+        snapshot, state = base, model
+        for step in range(40):
+            event_nid += 1
+            gone = member(fork * 2 + 1) if step == 1 else None
+            changes: dict[StateTuple, int | None] = {member(event_nid * 7 % 120): event_nid}
+            if gone is not None:
+                changes[gone] = None
+            snapshot = add_snapshot(db, room_nid, snapshot, changes)
+            merged = {**state, **changes}
+            state = {key: nid for key, nid in merged.items() if nid is not None}
+            expected[snapshot] = state
+            if step == 5:
+                base, model = snapshot, state
+
+    (depth,) = db.execute("SELECT MAX(depth) FROM state_epochs").fetchone()
+    assert depth == 8
+    for snapshot, state in expected.items():
+        assert read_state(db, snapshot) == state
+        assert find_state_events(db, snapshot, [member(number) for number in range(120)]) == state
+
+
+def test_a_long_history_costs_few_bytes_per_snapshot(db: sqlite3.Connection, room_nid: int) -> None:
+    snapshot = add_snapshot(db, room_nid, EMPTY, {member(number): number for number in range(1, 501)})
+    first = snapshot
+    for event_nid in range(501, 5501):
+        snapshot = add_snapshot(db, room_nid, snapshot, {member(event_nid * 7919 % 500 + 1): event_nid})
+
+    (segments,) = db.execute("SELECT SUM(40 + LENGTH(hashes) + LENGTH(log)) FROM state_segments").fetchone()
+    (chunks,) = db.execute("SELECT SUM(20 + LENGTH(entries)) FROM state_chunks").fetchone()
+    assert (segments + chunks) / 5000 < 20
+    assert read_state(db, first) == {member(number): number for number in range(1, 501)}
+
+
 def test_differences(db: sqlite3.Connection, room_nid: int) -> None:
     first = add_snapshot(db, room_nid, EMPTY, {NAME: 1, TOPIC: 2})
     second = add_snapshot(db, room_nid, first, {NAME: 3, TOPIC: None, member(1): 4})

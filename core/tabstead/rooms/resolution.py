@@ -31,7 +31,7 @@ def resolve_snapshots(db: Db, room: Room, snapshots: Sequence[int]) -> int:
         return first
     conflicted = find_conflict(db, (first, *others))
     events = _Events(db, {event_nid for state in conflicted for event_nid in state.values()})
-    agreed = _AgreedState(db, room, first, {state_tuple for state in conflicted for state_tuple in state})
+    agreed = _AgreedState(db, first, {state_tuple for state in conflicted for state_tuple in state})
     resolved = resolve_conflict(
         Conflict(
             unconflicted=agreed,
@@ -78,11 +78,10 @@ class _Events:
 class _AgreedState(Mapping[StateTuple, EventID]):
     """What all snapshots hold: one of them, without what is conflicted. An entry is read when it is asked for."""
 
-    def __init__(self, db: Db, room: Room, snapshot: int, conflicted: Collection[StateTuple]) -> None:
+    def __init__(self, db: Db, snapshot: int, conflicted: Collection[StateTuple]) -> None:
         self._db = db
         self._snapshot = snapshot
         self._conflicted = conflicted
-        self._is_current = snapshot == room.state_snapshot
         self._state: StateMap | None = None
         self._found: dict[StateTuple, EventID | None] = {}
 
@@ -108,10 +107,9 @@ class _AgreedState(Mapping[StateTuple, EventID]):
                 yield event_nid
 
     def _find(self, state_tuple: StateTuple) -> int | None:
-        # Only the current state is laid out: an entry of another snapshot costs about as much as all of them.
-        if self._is_current:
-            return find_state_event(self._db, self._snapshot, *state_tuple)
-        return self._whole().get(state_tuple)
+        if self._state is not None:
+            return self._state.get(state_tuple)
+        return find_state_event(self._db, self._snapshot, *state_tuple)
 
     def _whole(self) -> StateMap:
         if self._state is None:

@@ -56,7 +56,7 @@ _SPARE_ENTRIES: Final = 256
 """An epoch has so many entries more than twice its state before it ends, so that small rooms don't begin many."""
 
 _POINTS_PER_READ: Final = 4
-"""A difference that is more than this share of a state is found by reading both states."""
+"""Two snapshots with as many changes between them as one in so many of a state's entries are compared as a whole."""
 
 _MAX_DEPTH: Final = 8
 """Epochs one beneath the other, from which on what they changed is gathered into one."""
@@ -309,28 +309,28 @@ def _read_where_they_may_differ(db: Db, snapshots: Sequence[int]) -> list[dict[i
 
 
 def _changed_between(db: Db, one: int, other: int, limit: int) -> set[int] | None:
-    """The tuples that were changed on the way from one snapshot to another; None if there were more than the limit.
+    """The tuples that were changed on the way from one snapshot to another; None if it took more changes than that.
 
     An epoch goes on from one that is older, so the younger of two goes back first.
     """
-    tuple_nids: set[int] = set()
+    changed: list[int] = []
     low, high = _place(db, one), _place(db, other)
     while low[0] != high[0]:
         low, high = sorted((low, high))
-        if not _add_changed(db, tuple_nids, high[0], after=0, up_to=high[1], limit=limit):
+        if not _extend_changed(db, changed, high[0], after=0, up_to=high[1], limit=limit):
             return None
         high = _place(db, get_epoch(db, high[0]).base)
     low, high = sorted((low, high))
-    in_limit = _add_changed(db, tuple_nids, low[0], after=low[1], up_to=high[1], limit=limit)
-    return tuple_nids if in_limit else None
+    in_limit = _extend_changed(db, changed, low[0], after=low[1], up_to=high[1], limit=limit)
+    return set(changed) if in_limit else None
 
 
-def _add_changed(db: Db, tuple_nids: set[int], epoch: int, *, after: int, up_to: int, limit: int) -> bool:
-    """Add the tuples that an epoch's versions after < version <= up_to changed. False once there are too many."""
+def _extend_changed(db: Db, changed: list[int], epoch: int, *, after: int, up_to: int, limit: int) -> bool:
+    """Add the tuples of an epoch's changes in after < version <= up_to. False once there are too many in all."""
     if up_to > after:
         for segment in select_segments(db, epoch, after, up_to):
-            tuple_nids.update(segment.changed(after, up_to))
-            if len(tuple_nids) > limit:
+            changed += segment.changed(after, up_to)
+            if len(changed) > limit:
                 return False
     return True
 

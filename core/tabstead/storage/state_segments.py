@@ -114,7 +114,7 @@ def get_last_segment(db: Db, epoch: int) -> Segment:
 def select_segments(db: Db, epoch: int, after: int, up_to: int) -> Iterator[Segment]:
     """The segments of an epoch with versions after < version <= up_to."""
     bounds = (epoch, after // SNAPSHOTS, (up_to - 1) // SNAPSHOTS)
-    for row in db.execute(f"{_SELECT} WHERE epoch = ? AND ordinal BETWEEN ? AND ?", bounds).fetchall():
+    for row in db.execute(f"{_SELECT} WHERE epoch = ? AND ordinal BETWEEN ? AND ?", bounds):
         yield _segment(row)
 
 
