@@ -5,15 +5,15 @@ A message event writes nothing here: it names the snapshot before it.
 
 Snapshots lie on lines, each the changes to the one before it (`state_segments`). A snapshot of a fork goes on the same
 line if what tells it from the line's end is little; else it begins a line beside it. A line is cut into *epochs*: one
-ends when its entries are twice the size of its state, and the next begins with the whole state, so that a read costs no
-more than a few times the state, and a long history not much more than its changes. Within an epoch the changes are kept
-by state tuple (`state_chunks`), which answers what one entry was at any time. An epoch beside a line has only what
-changed since: beneath it is the snapshot where it parted, its *ground*.
+ends when it has as many changes as entries at its beginning, and the next begins with the whole state, so that a read
+costs no more than a few times the state, and a long history not much more than its changes. Within an epoch the changes
+are kept by state tuple (`state_chunks`), which answers what one entry was at any time. An epoch beside a line has only
+what changed since: beneath it is the snapshot where it parted, its *ground*.
 
 Equal states of a room share a snapshot, whatever path led there. Each has a hash that doesn't depend on order (the sum
 of its entries' hashes, modulo 2^32), which costs one addition per change; where hashes are equal, the states are
-compared. A state can only be as old as its newest event, so no more of the history is searched for equals than since
-then. What wins is decided by the order of the changes on a line alone, never by the sharing.
+compared. A state can only be as old as its newest event: the history is searched for equals no further back. What wins
+is decided by the order of the changes on a line alone, never by the sharing.
 
 The room's current state is also laid out in `current_state`; reads of that snapshot take it from there.
 """
@@ -53,7 +53,7 @@ _NEAR: Final = 16
 """Changes from a snapshot to its line's end, up to which what follows on the snapshot goes on the same line."""
 
 _SPARE_ENTRIES: Final = 256
-"""An epoch has so many entries more than twice its state before it ends, so that small rooms don't begin many."""
+"""An epoch takes so many changes more before it ends, so that small rooms don't begin many."""
 
 _POINTS_PER_READ: Final = 4
 """Two snapshots with as many changes between them as one in so many of a state's entries are compared as a whole."""
@@ -151,12 +151,12 @@ def _find_equal(db: Db, room_nid: int, base: int, changes: dict[int, tuple[int, 
 def _append(db: Db, room_nid: int, base: int, changes: Mapping[int, int], set_hash: int) -> int:
     """Add the snapshot, which there isn't yet, that the changes make of `base`."""
     if base == EMPTY:
-        epoch = insert_epoch(db, base=EMPTY, ground=EMPTY, depth=0, entries={})
+        epoch = insert_epoch(db, base=EMPTY, ground=EMPTY, depth=0, size=len(changes), entries={})
         segment = insert_segment(db, room_nid, epoch, ordinal=0, newest=0, size=0, entries=0)
         return _append_to(db, segment, EMPTY, changes, set_hash)
     ends = list(_ends_near(db, base))
     for end in ends:
-        from_end = None if _is_full(end) else _changes_from_end(db, end, base, changes)
+        from_end = None if _is_full(db, end) else _changes_from_end(db, end, base, changes)
         if from_end is not None:
             return _append_to(db, end, end.last, from_end, set_hash)
     is_next = len(ends) == 1 and ends[0].last == base
@@ -172,8 +172,10 @@ def _ends_near(db: Db, base: int) -> Iterator[Segment]:
         yield get_last_segment(db, youngest)
 
 
-def _is_full(end: Segment) -> bool:
-    return end.entries >= 2 * end.size + _SPARE_ENTRIES
+def _is_full(db: Db, end: Segment) -> bool:
+    """Whether a read from the epoch costs twice what it cost at the epoch's beginning."""
+    epoch = get_epoch(db, end.epoch)
+    return end.entries >= (2 if epoch.ground == EMPTY else 1) * epoch.size + _SPARE_ENTRIES
 
 
 def _append_to(db: Db, segment: Segment, previous: int, changes: Mapping[int, int], set_hash: int) -> int:
@@ -208,8 +210,8 @@ def _changes_from_end(db: Db, end: Segment, base: int, changes: Mapping[int, int
 def _begin_next(db: Db, end: Segment, base: int) -> Segment:
     """An epoch that goes on from a snapshot, the last of its line, with its whole state."""
     state = read_entries(db, base)
-    epoch = insert_epoch(db, base=base, ground=EMPTY, depth=0, entries=state)
     size = len(state)
+    epoch = insert_epoch(db, base=base, ground=EMPTY, depth=0, size=size, entries=state)
     return insert_segment(db, end.room_nid, epoch, ordinal=0, newest=end.newest, size=size, entries=size)
 
 
@@ -220,10 +222,10 @@ def _begin_beside(db: Db, end: Segment, base: int) -> Segment:
     if depth > _MAX_DEPTH:
         ground, entries = _gather(db, base)
         depth = 1
-    epoch = insert_epoch(db, base=base, ground=ground, depth=depth, entries=entries)
     size = end.size - sum(
         (new != _REMOVED) - (old != _REMOVED) for old, new in diff_entries(db, base, end.last).values()
     )
+    epoch = insert_epoch(db, base=base, ground=ground, depth=depth, size=size, entries=entries)
     return insert_segment(db, end.room_nid, epoch, ordinal=0, newest=end.newest, size=size, entries=len(entries))
 
 

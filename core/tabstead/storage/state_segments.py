@@ -39,6 +39,8 @@ class Epoch:
     """The snapshot beneath its entries; 0 if they are the whole state."""
     depth: int
     """Epochs beneath it."""
+    size: int
+    """Entries of the state that it begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +132,8 @@ def select_snapshots_by_hash(db: Db, room_nid: int, set_hash: int, newest: int) 
 
 
 def get_epoch(db: Db, epoch: int) -> Epoch:
-    row = db.execute("SELECT epoch, base, ground, depth FROM state_epochs WHERE epoch = ?", (epoch,)).fetchone()
-    return Epoch(epoch=row[0], base=row[1], ground=row[2], depth=row[3])
+    row = db.execute("SELECT epoch, base, ground, depth, size FROM state_epochs WHERE epoch = ?", (epoch,)).fetchone()
+    return Epoch(epoch=row[0], base=row[1], ground=row[2], depth=row[3], size=row[4])
 
 
 def find_epoch_from(db: Db, snapshot: int) -> int | None:
@@ -140,10 +142,11 @@ def find_epoch_from(db: Db, snapshot: int) -> int | None:
     return None if epoch is None else int(epoch)
 
 
-def insert_epoch(db: Db, *, base: int, ground: int, depth: int, entries: Mapping[int, int]) -> int:
-    """A new epoch that begins with these entries."""
+def insert_epoch(db: Db, *, base: int, ground: int, depth: int, size: int, entries: Mapping[int, int]) -> int:
+    """A new epoch that begins with these entries, which with what is beneath are a state of such a size."""
     row = db.execute(
-        "INSERT INTO state_epochs (base, ground, depth) VALUES (?, ?, ?) RETURNING epoch", (base, ground, depth)
+        "INSERT INTO state_epochs (base, ground, depth, size) VALUES (?, ?, ?, ?) RETURNING epoch",
+        (base, ground, depth, size),
     ).fetchone()
     insert_entries(db, row[0], [(tuple_nid, 0, event_nid) for tuple_nid, event_nid in entries.items()])
     return int(row[0])

@@ -55,7 +55,8 @@ CREATE TABLE state_epochs (
     epoch INTEGER PRIMARY KEY,
     base INTEGER NOT NULL,                        -- the snapshot that it goes on from
     ground INTEGER NOT NULL,                      -- the snapshot beneath its entries; 0: nothing is, they are all
-    depth INTEGER NOT NULL                        -- epochs beneath it
+    depth INTEGER NOT NULL,                       -- epochs beneath it
+    size INTEGER NOT NULL                         -- entries of the state that it begins with
 );
 CREATE INDEX state_epochs_by_base ON state_epochs (base);
 
