@@ -125,7 +125,7 @@ def _fewer(layout: Layout, points: list[Any]) -> list[Any]:
 
 
 def _times(read: Callable[[Any], object], arguments: Iterable[Any]) -> dict[str, float]:
-    """p50 and p99 in milliseconds of this process: what else a machine does is not in them."""
+    """p50 and p99 in milliseconds of CPU time; Pyodide only knows the clock's, which passes for others, too."""
     times = []
     gc.collect()
     gc.disable()
