@@ -535,6 +535,15 @@ class TestVersion1:
         fourth.happens("alice", "m.room.power_levels", {"users": mine, "ban": 4}, depth=83)
         assert agreed(alice, other, third, fourth)["m.room.power_levels", ""].content["ban"] == 2
 
+    def test_power_levels_with_a_state_key_are_like_any_setting(self):
+        alice, other = self.forks()
+        third = other.fork()
+        same = alice.state["m.room.power_levels", ""].content
+        alice.happens("alice", "m.room.power_levels", same, "elsewhere", depth=80)
+        other._keep(other.event("bob", "m.room.power_levels", {"users": {}}, "elsewhere", depth=81))
+        deepest = third.happens("alice", "m.room.power_levels", same, "elsewhere", depth=82)
+        assert agreed(alice, other, third)["m.room.power_levels", "elsewhere"] == deepest
+
     def test_power_levels_come_before_join_rules_and_these_before_members(self):
         alice, bob = self.forks()
         alice.happens("alice", "m.room.power_levels", {"users": {user("alice"): 100}}, depth=80)

@@ -78,9 +78,9 @@ class Comparison:
             self._differ("identity", ours.identity, theirs.identity, event, state)
         if ours.selection != theirs.selection and not isinstance(theirs.selection, Failure):
             self._differ("selection", ours.selection, theirs.selection, event, state)
-        self._compare_verdicts("verdict", _all(ours), _all(theirs), event, state)
         # Which step rejects a create event is Synapse's own choice, and where it fails, it fails too early.
         if event.type == "m.room.create" or isinstance(_all(theirs), Failure):
+            self._compare_verdicts("verdict", _all(ours), _all(theirs), event, state)
             return
         self._compare_verdicts("by_auth_events", ours.by_auth_events, theirs.by_auth_events, event, state)
         if not ours.by_auth_events:  # otherwise they make no state

@@ -198,7 +198,7 @@ def _changes(old: JsonDict, new: JsonDict, room_version: RoomVersion) -> Iterato
 def _changes_between(group: str, old: Any, new: Any, room_version: RoomVersion) -> Iterator[_Change]:
     if old == new:
         return
-    if new == []:  # v1-v9: how some write an empty object; it has no entries either
+    if new in ([], ""):  # v1-v9: how some write an empty object; there are no entries either
         new = {}
     if not isinstance(new, dict):
         yield _Change(group, "", None, None, is_readable=False)

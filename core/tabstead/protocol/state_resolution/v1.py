@@ -37,14 +37,19 @@ def resolve_v1(conflict: Conflict, events: EventLookup, room_version: RoomVersio
         resolved |= {
             key: _last_allowed_in_a_row(rivals, state, room_version)
             for key, rivals in conflicted.items()
-            if key[0] == event_type
+            if key[0] == event_type and _authorises(key)
         }
     resolved |= {
         key: _latest_allowed(rivals, state, room_version)
         for key, rivals in conflicted.items()
-        if key[0] not in _AUTHORISING_TYPES
+        if not _authorises(key)
     }
     return resolved
+
+
+def _authorises(key: StateTuple) -> bool:
+    """Whether what stands there may decide about other events. Power levels with a state key do not."""
+    return key[0] in _AUTHORISING_TYPES and (key[0] != "m.room.power_levels" or key[1] == "")
 
 
 def _candidates(conflict: Conflict) -> Mapping[StateTuple, list[EventID]]:
