@@ -129,7 +129,7 @@ class Author:
         else:
             sender, target = self._sender(state), self._dice.choice(USERS)
         content: dict[str, Any] = {"membership": membership}
-        if membership == "join" and self._dice.chance(0.5):
+        if self._dice.chance(0.5 if membership == "join" else 0.05):
             content["join_authorised_via_users_server"] = self._sender(state)
         if membership == "invite" and self._dice.chance(0.3):
             sender, content = self._redeem_third_party_invite(state, sender, target)

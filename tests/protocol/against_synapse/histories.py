@@ -180,7 +180,7 @@ class History:
         pdu["hashes"] = {"sha256": content_hash(pdu)}
         signers = {server}
         authoriser = draft.content.get("join_authorised_via_users_server")
-        if isinstance(authoriser, str) and ":" in authoriser and self._dice.chance(0.95):
+        if isinstance(authoriser, str) and ":" in authoriser and self._dice.chance(0.9):
             signers.add(server_name_of(UserID(authoriser)))
         pdu["signatures"] = {signer: {"ed25519:1": UNCHECKED_SIGNATURE} for signer in sorted(signers)}
         return parse_event(pdu, version)

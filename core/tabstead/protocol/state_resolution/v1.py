@@ -40,9 +40,7 @@ def resolve_v1(conflict: Conflict, events: EventLookup, room_version: RoomVersio
             if key[0] == event_type and _authorises(key)
         }
     resolved |= {
-        key: _latest_allowed(rivals, state, room_version)
-        for key, rivals in conflicted.items()
-        if not _authorises(key)
+        key: _latest_allowed(rivals, state, room_version) for key, rivals in conflicted.items() if not _authorises(key)
     }
     return resolved
 
