@@ -15,10 +15,10 @@ from typing import Final
 from tabstead.client_api import ROUTES
 from tabstead.client_api.call import Context
 from tabstead.client_api.rate_limits import RateLimiter
-from tabstead.client_api.routes import Route, build_router
+from tabstead.client_api.routes import build_router
 from tabstead.configuration import Configuration
 from tabstead.errors import MatrixError, ServerNameMismatch
-from tabstead.http import Request, Response, Router, json_response
+from tabstead.http import Request, Response, json_response
 from tabstead.media.thumbnails import Thumbnailer
 from tabstead.protocol.signatures import SigningKey
 from tabstead.push.actions import record_push_actions
@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 _KEY_FACT: Final = "signing_key_seed"
 _NAME_FACT: Final = "server_name"
 
+_ROUTER: Final = build_router(*ROUTES)
+"""Built with the module: a worker finds it in its memory snapshot whenever it wakes."""
+
 CORS_HEADERS: Final = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "GET, POST, PUT, DELETE, OPTIONS",
@@ -47,9 +50,8 @@ CORS_HEADERS: Final = {
 class Homeserver:
     """A whole homeserver on one database."""
 
-    def __init__(self, context: Context, router: Router[Route]) -> None:
+    def __init__(self, context: Context) -> None:
         self.context = context
-        self._router = router
 
     @classmethod
     async def open(
@@ -91,7 +93,7 @@ class Homeserver:
             life=Life(name=secrets.token_hex(8)),
             rate_limiter=RateLimiter(now_ms, enabled=configuration.rate_limits.enabled),
         )
-        return cls(context, build_router(*ROUTES))
+        return cls(context)
 
     async def handle(self, request: Request) -> Response:
         """Answer a request. Whatever goes wrong becomes a Matrix error response."""
@@ -110,7 +112,7 @@ class Homeserver:
         return replace(response, headers={**CORS_HEADERS, **response.headers})
 
     async def _answer(self, request: Request) -> Response:
-        match = self._router.match(request.method, request.path)
+        match = _ROUTER.match(request.method, request.path)
         return await match.endpoint.answer(self.context, replace(request, path_parameters=match.parameters))
 
     def drain(self) -> None:
