@@ -124,6 +124,8 @@ class History:
             event = self._event(branch, draft, auth_events)
         except MatrixError:
             return branch
+        if event.event_id in self.events:  # said before, word for word, at the same time
+            return branch
         self.events[event.event_id] = event
         self._hashes[event.event_id] = reference_hash(event.pdu, self.room_version)
         if not self._listener.accepts(event, auth_events, branch.state):
