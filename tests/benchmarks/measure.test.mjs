@@ -67,5 +67,5 @@ test('the state history is measured beside other layouts, and only where sharing
 });
 
 test('an unknown measure is told which ones there are', async () => {
-  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events state-resolution wake/.test(stderr));
+  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events state-history state-resolution wake/.test(stderr));
 });
