@@ -92,9 +92,6 @@ class JsonObject(Mapping[str, Any]):
     def integer(self, key: str, default: int | None = None) -> int:
         return self._get(key, int, "an integer", default)
 
-    def find_integer(self, key: str) -> int | None:
-        return self._find(key, int, "an integer")
-
     def boolean(self, key: str, default: bool | None = None) -> bool:
         return self._get(key, bool, "a boolean", default)
 

@@ -1,20 +1,11 @@
 """Changing the password and closing the account, which want the password once more."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers.homeserver import Client, TestServer
 from tabstead.http import DispatchKey, Request
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
 
 
 @pytest.fixture

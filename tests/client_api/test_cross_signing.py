@@ -1,7 +1,5 @@
 """Cross-signing keys and the signatures that go with them."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +10,6 @@ from helpers.key_owner import CrossSigning, DeviceKeys, sign
 AUTH = {"type": "m.login.password", "user": "alice", "password": "rosebud"}
 UPLOAD = "/v3/keys/device_signing/upload"
 SIGNATURES = "/v3/keys/signatures/upload"
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Listing, naming and deleting devices."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,13 +8,6 @@ from helpers.homeserver import Client, TestServer
 
 HOUR = 60 * 60 * 1000
 AUTH = {"type": "m.login.password", "user": "alice", "password": "rosebud"}
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
 
 
 @pytest.fixture

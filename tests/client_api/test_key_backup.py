@@ -1,7 +1,5 @@
 """Server-side backups of room keys."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,18 +9,6 @@ from helpers.homeserver import Client, TestServer
 ALGORITHM = "m.megolm_backup.v1.curve25519-aes-sha2"
 ROOM, OTHER_ROOM = "!a:tab.test", "!b:tab.test"
 VERSIONS, KEYS = "/v3/room_keys/version", "/v3/room_keys/keys"
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
-
-
-@pytest.fixture
-async def alice(server: TestServer) -> Client:
-    return await server.register("alice")
 
 
 def key(text: str = "x", *, verified: bool = False, index: int = 0, forwarded: int = 0) -> dict[str, Any]:

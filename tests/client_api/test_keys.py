@@ -1,8 +1,6 @@
 """Device keys, one-time keys and fallback keys: uploading, querying, claiming."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,20 +13,8 @@ from tabstead.storage.one_time_keys import unused_fallback_key_types
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
-
-
-@pytest.fixture
 async def alice(server: TestServer) -> Client:
     return await server.register("alice", "rosebud")
-
-
-@pytest.fixture
-async def bob(server: TestServer) -> Client:
-    return await server.register("bob")
 
 
 async def query(client: Client, **device_keys: Any) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """Profile fields, and the directory of users."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,18 +7,6 @@ import pytest
 from helpers.homeserver import Client, TestServer
 
 PROFILE = "/v3/profile/@alice:tab.test"
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
-
-
-@pytest.fixture
-async def alice(server: TestServer) -> Client:
-    return await server.register("alice")
 
 
 class TestFields:

@@ -1,6 +1,5 @@
 """Creating accounts over POST /register."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,6 @@ from tabstead.configuration import Registration
 from tabstead.http import DispatchKey, Request
 
 DUMMY = {"type": "m.login.dummy"}
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[TestServer]:
-    server = await TestServer.open(tmp_path)
-    yield server
-    await server.close()
 
 
 async def begin(client: Client, **body: object) -> str:

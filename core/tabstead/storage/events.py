@@ -225,15 +225,6 @@ def select_timeline(
     return [_persisted(row) for row in rows]
 
 
-def select_rooms_with_news(db: Db, *, after: int, up_to: int) -> set[int]:
-    """The room_nids of the rooms whose timeline has events with after < position <= up_to."""
-    rows = db.execute(
-        "SELECT DISTINCT room_nid FROM events WHERE stream_position > ? AND stream_position <= ? AND standing = 0",
-        (after, up_to),
-    )
-    return {room_nid for (room_nid,) in rows}
-
-
 def find_event_by_time(db: Db, room_nid: int, ts: int, *, up_to: int, forwards: bool) -> PersistedEvent | None:
     """The event of the timeline, not after `up_to`, that is nearest to a time (ms): at or after it, or at or before it.
 
@@ -247,16 +238,6 @@ def find_event_by_time(db: Db, room_nid: int, ts: int, *, up_to: int, forwards: 
         (room_nid, up_to, ts),
     ).fetchone()
     return None if row is None else _persisted(row)
-
-
-def find_last_position(db: Db, room_nid: int, up_to: int) -> int | None:
-    """The position of the newest event of the timeline at or before `up_to`."""
-    row = db.execute(
-        "SELECT stream_position FROM events WHERE room_nid = ? AND stream_position <= ? AND standing = 0"
-        " ORDER BY stream_position DESC LIMIT 1",
-        (room_nid, up_to),
-    ).fetchone()
-    return None if row is None else int(row[0])
 
 
 def count_events(db: Db) -> int:

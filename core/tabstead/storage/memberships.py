@@ -98,17 +98,6 @@ def is_joined(db: Db, user_id: str, room_nid: int) -> bool:
     return row is not None
 
 
-def select_users_sharing_rooms(db: Db, user_id: str) -> set[str]:
-    """Everyone who is joined to a room that the user is joined to, the user too if joined to any."""
-    rows = db.execute(
-        "SELECT DISTINCT theirs.user_id FROM memberships mine JOIN memberships theirs"
-        " ON theirs.room_nid = mine.room_nid AND theirs.membership = 'join'"
-        " WHERE mine.user_id = ? AND mine.membership = 'join'",
-        (user_id,),
-    )
-    return {other for (other,) in rows}
-
-
 def share_room(db: Db, one: str, other: str) -> bool:
     """Whether both are joined to some room."""
     row = db.execute(
