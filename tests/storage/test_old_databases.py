@@ -12,8 +12,8 @@ DATABASES = sorted((Path(__file__).parents[1] / "fixtures" / "databases").glob("
 PASSWORD = "correct horse"
 
 
-def test_there_is_a_database_of_every_version() -> None:
-    assert [path.name for path in DATABASES] == [f"v{version}.sqlite.gz" for version in range(1, len(MIGRATIONS) + 1)]
+def test_there_is_a_database_of_every_earlier_version() -> None:
+    assert [path.name for path in DATABASES] == [f"v{version}.sqlite.gz" for version in range(1, len(MIGRATIONS))]
 
 
 @pytest.fixture(params=DATABASES, ids=lambda path: path.name)

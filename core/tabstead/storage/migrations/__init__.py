@@ -9,6 +9,7 @@ it got. A migration that was released is never changed.
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, TypeAlias
 
 from tabstead.errors import DatabaseTooNew, StorageUnavailable
@@ -19,15 +20,15 @@ APPLICATION_ID: Final = 0x54616273
 """Marks an SQLite file as Tabstead's, so that an import can tell: "Tabs"."""
 
 
-def _create_schema(db: sqlite3.Connection) -> bool:
-    """Version 1: every table group's file in `v1/`, in the order of their names."""
-    for script in _read_scripts("v1"):
+def _run_scripts(folder: str, db: sqlite3.Connection) -> bool:
+    """Every table group's file of a version, in the order of their names."""
+    for script in _read_scripts(folder):
         for statement in split_statements(script):
             db.execute(statement)
     return True
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_create_schema,)
+MIGRATIONS: Final[tuple[Migration, ...]] = (partial(_run_scripts, "v1"), partial(_run_scripts, "v2"))
 
 
 def is_current(db: sqlite3.Connection) -> bool:
