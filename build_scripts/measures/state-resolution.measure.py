@@ -44,7 +44,7 @@ from tabstead.storage.rooms import insert_room
 
 WAYS: Final = ("synapse", "tabstead", "walked", "index")
 ENOUGH_SECONDS: Final = 2
-ENOUGH_RUNS: Final = 25
+ENOUGH_RUNS: Final = 200
 ADMIN: Final = UserID("@admin:example.org")
 MODERATORS: Final = tuple(UserID(f"@moderator{number}:example.org") for number in range(10))
 
