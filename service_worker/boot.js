@@ -12,6 +12,7 @@ import { readConfiguration, refreshConfiguration } from './configuration.js';
 import { startInterpreter } from './interpreter.js';
 import { sentenceOf } from './matrix_errors.js';
 import { announce } from './notices.js';
+import { outbound } from './outbound.js';
 import { scopedName } from './site.js';
 import { canvas } from './thumbnails.js';
 
@@ -108,7 +109,7 @@ async function open() {
     const pyodide = await startInterpreter(death.reject);
     const [file, { text, host, baseUrl }] = await Promise.all([database, readConfiguration()]);
     mount(pyodide.FS, DATABASE_PATH, file);
-    const opening = Bridge.open(pyodide, { configuration: text, host, baseUrl, file, canvas });
+    const opening = Bridge.open(pyodide, { configuration: text, host, baseUrl, file, canvas, outbound });
     const homeserver = { bridge: await Promise.race([opening, death.promise]), file };
     death.promise.catch((error) => breakDown(homeserver, error));
     return homeserver;

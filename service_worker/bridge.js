@@ -49,12 +49,12 @@ export class Bridge {
   /**
    * Open the homeserver in an interpreter.
    * @param {import('pyodide').PyodideAPI} pyodide
-   * @param {{ configuration: string, host: string, baseUrl: string, file: unknown, canvas: unknown }} options
+   * @param {{ configuration: string, host: string, baseUrl: string, file: unknown, canvas: unknown, outbound: unknown }} options
    */
-  static async open(pyodide, { configuration, host, baseUrl, file, canvas }) {
+  static async open(pyodide, { configuration, host, baseUrl, file, canvas, outbound }) {
     const module = pyodide.pyimport('tabstead_edge.bridge');
     try {
-      const bridge = await module.open_bridge(configuration, host, baseUrl, file, canvas);
+      const bridge = await module.open_bridge(configuration, host, baseUrl, file, canvas, outbound);
       return new Bridge(pyodide, bridge);
     } finally {
       module.destroy();

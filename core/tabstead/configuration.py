@@ -1,9 +1,9 @@
 """What the operator of a homeserver decides, as frozen values, and how a file's tables become them.
 
 Each edge has a file and a format of its own: the native server reads TOML (`tabstead.native`), the worker a
-`tabstead.json` beside its page. A dataclass *is* such a format: a field is a key, a nested dataclass is a table.
-`TableReader` walks them, so a new option is one new field. It collects everything that is wrong before anybody
-complains, each complaint with the key's path.
+`tabstead.json` beside its page. A dataclass *is* such a format: a field is a key, a nested dataclass is a table, a
+`tuple[X, ...]` is a list. `TableReader` walks them, so a new option is one new field. It collects everything that is
+wrong before anybody complains, each complaint with the key's path.
 """
 
 from collections.abc import Mapping
@@ -52,6 +52,7 @@ class Configuration:
 
 _EXPECTED: Final[Mapping[type, str]] = {
     bool: "true or false",
+    tuple: "a list",
     int: "an integer",
     str: "a string",
     Path: "a path as a string",
@@ -98,6 +99,9 @@ class TableReader:
 
     def _read_value(self, kind: Any, value: object, path: str) -> Any:
         kind = _without_none(kind)
+        if get_origin(kind) is tuple and isinstance(value, list):
+            (item_kind, _) = get_args(kind)
+            return tuple(self._read_value(item_kind, item, f"{path}[{index}]") for index, item in enumerate(value))
         if is_dataclass(kind) and isinstance(kind, type):
             return self._read_table(kind, value, path + ".")
         expected = str if kind is Path else get_origin(kind) or kind

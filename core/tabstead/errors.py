@@ -34,6 +34,9 @@
     │   ├── NotYetUploaded               504 M_NOT_YET_UPLOADED
     │   ├── StorageFull                  507 M_RESOURCE_LIMIT_EXCEEDED: nothing was written
     │   └── StorageUnavailable           503 M_UNKNOWN: nothing was written, try again
+    ├── OutboundFailed               another server can't be asked, or not in time: what that means, its asker knows
+    │   ├── OutboundRefused              its address is not one to connect to
+    │   └── OutboundTooLarge             its answer is bigger than the asker wants
     ├── InvalidConfiguration         the operator's file says something impossible: refuse to start
     ├── ServerNameMismatch           the database is another server's: refuse to open it
     └── DatabaseTooNew               the database was written by a newer Tabstead: refuse to open it
@@ -56,6 +59,18 @@ class InvalidConfiguration(TabsteadError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__(" ".join(problems))
         self.problems = problems
+
+
+class OutboundFailed(TabsteadError):
+    """A request to another server got no answer; the sentence says why, without the URL's secrets."""
+
+
+class OutboundRefused(OutboundFailed):
+    """The address is not public, and only public ones were to be connected to."""
+
+
+class OutboundTooLarge(OutboundFailed):
+    """The answer is bigger than its asker wants."""
 
 
 class ServerNameMismatch(TabsteadError):

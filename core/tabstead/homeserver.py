@@ -20,6 +20,7 @@ from tabstead.configuration import Configuration
 from tabstead.errors import MatrixError, ServerNameMismatch
 from tabstead.http import Request, Response, json_response
 from tabstead.media.thumbnails import Thumbnailer
+from tabstead.outbound import Outbound
 from tabstead.protocol.signatures import SigningKey
 from tabstead.push.actions import record_push_actions
 from tabstead.rooms.local_server import LocalServer
@@ -61,6 +62,7 @@ class Homeserver:
         database: Database,
         now_ms: Callable[[], int],
         thumbnailer: Thumbnailer | None = None,
+        outbound: Outbound | None = None,
     ) -> "Homeserver":
         """Bring the database's homeserver to life; a new database gets a signing key and the configured server name.
 
@@ -90,6 +92,7 @@ class Homeserver:
                 timeout_cap_ms=configuration.sync_timeout_cap_ms,
             ),
             thumbnailer=thumbnailer,
+            outbound=outbound,
             life=Life(name=secrets.token_hex(8)),
             rate_limiter=RateLimiter(now_ms, enabled=configuration.rate_limits.enabled),
         )
@@ -122,6 +125,8 @@ class Homeserver:
     async def close(self) -> None:
         """Close the database. Requests that are still running get a StorageUnavailable."""
         self.drain()
+        if self.context.outbound is not None:
+            await self.context.outbound.close()
         await self.context.database.close()
 
 

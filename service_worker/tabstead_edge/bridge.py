@@ -22,6 +22,7 @@ from tabstead.http import DispatchKey, Request, Response, json_response
 from tabstead.storage.database import Database
 from tabstead.storage.events import count_events
 from tabstead_edge.configuration import parse_settings
+from tabstead_edge.outbound import Fetch, FetchOutbound
 from tabstead_edge.page_store import BrowserPageStore, PageFile
 from tabstead_edge.thumbnailer import Canvas, CanvasThumbnailer
 
@@ -109,7 +110,9 @@ def _send(response: Response, respond: Respond) -> None:
     respond(response.status, json.dumps(dict(response.headers)), to_js(response.body))
 
 
-async def open_bridge(configuration: str, host: str, base_url: str, page_file: PageFile, canvas: Canvas) -> Bridge:
+async def open_bridge(  # noqa: PLR0917
+    configuration: str, host: str, base_url: str, page_file: PageFile, canvas: Canvas, fetch: Fetch
+) -> Bridge:
     """Bring the homeserver in a page file to life. `configuration` is the text of `tabstead.json`.
 
     A database keeps its server's name wherever it is taken; the site's `host` names a new one, unless the file does.
@@ -125,6 +128,7 @@ async def open_bridge(configuration: str, host: str, base_url: str, page_file: P
         database=database,
         now_ms=_now_ms,
         thumbnailer=CanvasThumbnailer(canvas),
+        outbound=FetchOutbound(fetch),
     )
     sys.modules["__main__"].__dict__["homeserver"] = homeserver  # a developer's code runs there
     return Bridge(homeserver)

@@ -69,6 +69,15 @@ def test_https_alone_opens_no_plain_port() -> None:
         ('server_name = "a"\n[registration]\nshared_secret = ""', "registration.shared_secret must not be empty."),
         ('server_name = "a"\ndatabase = "x.db"', "database must be a table, not 'x.db'."),
         ('server_name = "a"\n[media]\nmax_upload_bytes = 0', "media.max_upload_bytes must be more than 0."),
+        (
+            'server_name = "a"\n[outbound]\nallowed_networks = ["10.0.0.0/40"]',
+            'outbound.allowed_networks must be networks such as "10.0.0.0/8".',
+        ),
+        ('server_name = "a"\n[outbound]\nallowed_networks = "x"', "outbound.allowed_networks must be a list, not 'x'."),
+        (
+            'server_name = "a"\n[outbound]\nallowed_networks = ["::1/128", 3]',
+            "outbound.allowed_networks[1] must be a string, not 3.",
+        ),
         ('server_name = "a"\nfederation = 1', "federation must be a table, not 1."),
     ],
 )

@@ -11,6 +11,7 @@ from tabstead.configuration import Configuration
 from tabstead.errors import Forbidden, MissingToken
 from tabstead.http import JsonObject, Query, Request, Response
 from tabstead.media.thumbnails import Thumbnailer
+from tabstead.outbound import Outbound
 from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life, insert_answer, take_answer
@@ -43,6 +44,8 @@ class Context:
     typing_users: TypingUsers
     long_poll: LongPoll
     thumbnailer: Thumbnailer | None
+    outbound: Outbound | None
+    """None: no other server can be asked."""
     life: Life
     rate_limiter: RateLimiter
 

@@ -22,6 +22,7 @@ from hypercorn.config import Config
 from tabstead.errors import InvalidConfiguration, ServerNameMismatch, TabsteadError
 from tabstead.homeserver import Homeserver
 from tabstead.native.asgi import Application
+from tabstead.native.httpx_outbound import HttpxOutbound
 from tabstead.native.pillow_thumbnailer import PillowThumbnailer
 from tabstead.native.toml_configuration import Listen, Settings, read_settings
 from tabstead.storage.database import Database
@@ -96,6 +97,7 @@ async def _open_homeserver(settings: Settings) -> Homeserver:
             database=database,
             now_ms=lambda: time.time_ns() // 1_000_000,
             thumbnailer=PillowThumbnailer(),
+            outbound=HttpxOutbound(settings.outbound.parse_allowed_networks()),
         )
     except BaseException:
         await database.close()

@@ -4,6 +4,7 @@ The dataclasses below *are* the file's format (tabstead.configuration): a new op
 docs/configuration.md.
 """
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,25 @@ class DatabaseFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outbound:
+    """Requests that the server itself makes to URLs that others chose."""
+
+    allowed_networks: tuple[str, ...] = ()
+
+    def parse_allowed_networks(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Raises ValueError."""
+        return [ipaddress.ip_network(network) for network in self.allowed_networks]
+
+    @property
+    def is_valid(self) -> bool:
+        try:
+            self.parse_allowed_networks()
+        except ValueError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration(configuration.Registration):
     """A server on a network is closed to strangers until its operator opens it."""
 
@@ -59,6 +79,7 @@ class Settings:
     registration: Registration = field(default_factory=Registration)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     media: Media = field(default_factory=Media)
+    outbound: Outbound = field(default_factory=Outbound)
     federation: Mapping[str, Any] = field(default_factory=dict)
     """Reserved: accepted and not used yet."""
     appservices: Mapping[str, Any] = field(default_factory=dict)
@@ -114,6 +135,7 @@ def _inconsistencies(settings: Settings) -> list[str]:
             "listen.tls_certificate and listen.tls_key need listen.https_port.",
         ),
         (settings.media.max_upload_bytes > 0, "media.max_upload_bytes must be more than 0."),
+        (settings.outbound.is_valid, 'outbound.allowed_networks must be networks such as "10.0.0.0/8".'),
         (settings.registration.shared_secret != "", "registration.shared_secret must not be empty."),
     )
     return [complaint for holds, complaint in rules if not holds]
