@@ -7,7 +7,8 @@
     status, errcode = await alice.refused("PUT", f"/v3/rooms/{room_id}/state/m.room.topic", {"topic": "no"})
 
 Paths are what follows `/_matrix/client`; whoever writes one with odd characters in it quotes them with `quoted`.
-A request that is refused where it should not be fails the test with what the server said.
+A request that is refused where it should not be fails the test with what the server said. Every answer is validated
+against the specification's schema for it, where that lies beside the repository.
 """
 
 import itertools
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
+from helpers.client_server_api import find_api
 from tabstead.configuration import Configuration, RateLimits, Registration
 from tabstead.homeserver import Homeserver
-from tabstead.http import Request
+from tabstead.http import Request, Response
 from tabstead.storage.database import Database, Db
 
 Json = dict[str, Any]
@@ -93,6 +95,7 @@ class TestServer:
 
     async def handle(self, request: Request) -> Answer:
         response = await self.homeserver.handle(request)
+        _check(request, response)
         return Answer(status=response.status, headers=response.headers, body=response.body)
 
     async def read(self, fn: Callable[[Db], T]) -> T:
@@ -132,6 +135,17 @@ class TestServer:
             user_id=granted["user_id"],
             device_id=granted["device_id"],
             access_token=granted["access_token"],
+        )
+
+
+def _check(request: Request, response: Response) -> None:
+    """No test goes on with an answer that breaks the specification's description of it."""
+    api = find_api()
+    problems = api.problems(request, response) if api is not None else []
+    if problems:
+        sentences = "\n".join(problems)
+        raise AssertionError(
+            f"{request.method} {request.path} was answered with {response.status} {response.body[:2000]!r}\n{sentences}"
         )
 
 
