@@ -146,3 +146,36 @@ async def test_fields_and_formats(alice: Client) -> None:
 
     raw = await sync(alice, {"event_format": "federation", "room": {"timeline": {"limit": 1}}})
     assert {"auth_events", "prev_events", "hashes", "signatures"} <= timeline(raw, room_id)[0].keys()
+
+
+async def test_events_to_which_something_relates(alice: Client, bob: Client) -> None:
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    since = (await alice.sync())["next_batch"]
+    likers = {"liked by bob": bob, "liked by nobody": None, "liked by alice": alice}
+    for text, liker in likers.items():
+        event_id = await alice.send(room_id, text)
+        if liker is not None:
+            await liker.send(
+                room_id,
+                {"m.relates_to": {"rel_type": "m.annotation", "event_id": event_id, "key": "+"}},
+                "m.reaction",
+            )
+    event_id = await alice.send(room_id, "answered by bob")
+    await bob.send(room_id, {"answer": "yes", "m.relates_to": {"rel_type": "m.reference", "event_id": event_id}})
+
+    async def told(**related: Any) -> Json:
+        answer = await sync(alice, {"room": {"timeline": related}}, since=since)
+        found: Json = answer["rooms"]["join"][room_id]["timeline"]
+        return found
+
+    by_type = await told(related_by_rel_types=["m.annotation"])
+    assert bodies(by_type["events"]) == ["liked by bob", "liked by alice"]
+    by_sender = await told(related_by_senders=[bob.user_id])
+    assert bodies(by_sender["events"]) == ["liked by bob", "answered by bob"]
+    assert not by_sender["limited"]
+    by_both = await told(related_by_rel_types=["m.annotation"], related_by_senders=[bob.user_id])
+    assert bodies(by_both["events"]) == ["liked by bob"]
+    last = await told(limit=1, related_by_senders=[bob.user_id])
+    assert bodies(last["events"]) == ["answered by bob"]
+    assert last["limited"]

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from helpers.homeserver import Client, Json, TestServer, bodies, quoted
 
 
@@ -370,3 +372,52 @@ async def test_events_carry_what_the_reader_should_know(alice: Client, bob: Clie
 async def test_a_token_of_another_time_is_refused(alice: Client) -> None:
     for token in ("nonsense", "s1", "s_2", "s99999999_1", "t5"):
         assert await alice.refused("GET", "/v3/sync", since=token) == (400, "M_INVALID_PARAM")
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3])
+async def test_messages_goes_on_exactly_where_a_limited_timeline_begins(alice: Client, bob: Client, limit: int) -> None:
+    room_id = await new_room(alice, bob)
+    since = (await bob.sync())["next_batch"]
+    said = [f"message {number}" for number in range(7)]
+    for text in said:
+        await alice.send(room_id, text)
+
+    timeline = joined(await bob.sync(since, filter=limited_to(limit)), room_id)["timeline"]
+    assert timeline["limited"]
+
+    told, token = bodies(timeline["events"]), timeline["prev_batch"]
+    while token is not None:
+        page = await bob.messages(room_id, **{"from": token, "to": since, "limit": 2})
+        told = [*reversed(bodies(page["chunk"])), *told]
+        token = page.get("end")
+    assert told == said
+
+
+@pytest.mark.parametrize(("action", "membership"), [("kick", "leave"), ("ban", "ban")])
+async def test_being_put_out_is_told_with_who_did_it(alice: Client, bob: Client, action: str, membership: str) -> None:
+    room_id = await new_room(alice, bob)
+    since = (await bob.sync())["next_batch"]
+    await alice.send(room_id, "goodbye")
+    await alice.post(f"/v3/rooms/{room_id}/{action}", {"user_id": bob.user_id, "reason": "enough"})
+    await alice.send(room_id, "at last")
+
+    answer = await bob.sync(since)
+
+    goodbye, removal = answer["rooms"]["leave"][room_id]["timeline"]["events"]
+    assert goodbye["content"]["body"] == "goodbye"
+    assert (removal["sender"], removal["content"]) == (alice.user_id, {"membership": membership, "reason": "enough"})
+    assert "join" not in answer["rooms"]
+    assert "rooms" not in await bob.sync(answer["next_batch"])
+
+
+async def test_an_old_token_still_serves_after_a_restart(alice: Client, bob: Client, server: TestServer) -> None:
+    room_id = await new_room(alice, bob)
+    since = (await bob.sync())["next_batch"]
+    await alice.send(room_id, "before")
+    await server.restart()
+    await alice.send(room_id, "after")
+
+    timeline = joined(await bob.sync(since), room_id)["timeline"]
+
+    assert bodies(timeline["events"]) == ["before", "after"]
+    assert not timeline["limited"]

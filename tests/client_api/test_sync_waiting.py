@@ -4,6 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 from helpers.homeserver import Client, Json, TestServer, bodies, quoted
 
 LONG = 60_000
@@ -142,3 +144,40 @@ async def test_only_who_is_joined_may_type(alice: Client, bob: Client) -> None:
     path = f"/v3/rooms/{room_id}/typing/{quoted(bob.user_id)}"
     assert await bob.refused("PUT", path, {"typing": True}) == (403, "M_FORBIDDEN")
     assert await alice.refused("PUT", path, {"typing": True}) == (403, "M_FORBIDDEN")
+
+
+@pytest.mark.parametrize("path", ["/v3/logout", "/v3/logout/all"])
+async def test_logging_out_ends_the_wait_of_the_device(server: TestServer, alice: Client, path: str) -> None:
+    waiting = asyncio.create_task(
+        alice.refused("GET", "/v3/sync", since=(await alice.sync())["next_batch"], timeout=LONG)
+    )
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+
+    await alice.post(path)
+
+    assert await waiting == (401, "M_UNKNOWN_TOKEN")
+
+
+async def test_logging_out_ends_no_other_device_s_wait(server: TestServer) -> None:
+    phone = await server.register("carol", "password of carol")
+    laptop = await server.log_in("carol", "password of carol")
+    waiting = await parked(laptop, (await laptop.sync())["next_batch"])
+
+    await phone.post("/v3/logout")
+    await asyncio.sleep(0.05)
+
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_timeout_beyond_all_measure_is_cut(alice: Client) -> None:
+    since = (await alice.sync())["next_batch"]
+    endless = asyncio.create_task(alice.sync(since, timeout=10**400))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not endless.done()
+    endless.cancel()
+    assert await alice.refused("GET", "/v3/sync", since=since, timeout="soon") == (400, "M_INVALID_PARAM")
+    assert "rooms" not in await alice.sync(since, timeout=-1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tabstead.storage.database import Db
+from tabstead.storage.positions import next_position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,4 +55,6 @@ def update_last_seen(db: Db, user_id: str, device_id: str, address: str, *, now_
 
 
 def delete_device(db: Db, user_id: str, device_id: str) -> None:
+    """The device is gone. It draws a position, so that whoever waits in its name looks up and learns of it."""
+    next_position(db)
     db.execute("DELETE FROM devices WHERE user_id = ? AND device_id = ?", (user_id, device_id))

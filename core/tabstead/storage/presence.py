@@ -57,9 +57,10 @@ def select_presence_changes(
     """The presence of those who share a room with the user, or are the user, and who either set it with
     after < position <= up_to or were last active at active_after < time <= active_up_to."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM presence p WHERE (p.stream_position > ?2 AND p.stream_position <= ?3"
-        " OR p.presence <> 'offline' AND p.last_active_ts > ?4 AND p.last_active_ts <= ?5)"
-        f" AND {_SHARES_ROOM}",
+        "WITH changed AS (SELECT user_id FROM presence WHERE stream_position > ?2 AND stream_position <= ?3"
+        " UNION SELECT user_id FROM presence WHERE last_active_ts > ?4 AND last_active_ts <= ?5"
+        " AND presence <> 'offline')"
+        f" SELECT {_COLUMNS} FROM changed CROSS JOIN presence p USING (user_id) WHERE {_SHARES_ROOM}",
         (user_id, after, up_to, active_after, active_up_to),
     )
     return [_presence(row) for row in rows]

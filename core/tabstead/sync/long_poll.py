@@ -3,18 +3,21 @@
 Before anything is read, what the request itself says is written, if it is worth a write: the to-device messages that
 `since` acknowledges go, and a sign of life is noted. Then the answer is built; if nothing is in it, the client waits
 for the notifier and it is built again, from where the last look ended. A look that finds nothing costs a few lookups.
+A device that logs out meanwhile is told so instead.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
-from tabstead.errors import InvalidParam, NotFound
+from tabstead.errors import InvalidParam, NotFound, UnknownToken
 from tabstead.http import parse_json
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.filters import SyncFilter, parse_sync_filter
 from tabstead.rooms.ignored_users import select_ignored_users
 from tabstead.storage.database import Database, Db
+from tabstead.storage.devices import find_device
 from tabstead.storage.filters import find_filter
 from tabstead.storage.positions import select_position
 from tabstead.storage.to_device import delete_to_device_messages, has_to_device_messages
@@ -25,6 +28,9 @@ from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.members_sent import MembersSentToDevices
 from tabstead.sync.response import SyncAnswer, build_answer
 from tabstead.sync.view import SyncView
+
+MAX_TIMEOUT_MS: Final = 10 * 60 * 1000
+"""Nobody waits longer; loops of events overflow somewhere beyond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +69,11 @@ class LongPoll:
     async def answer(self, request: SyncRequest, timeout_ms: int) -> JsonDict:
         """The response's body, as soon as there is news, or when the time is up.
 
-        Raises InvalidParam for a token or a filter that isn't this server's, NotFound for an unknown filter id.
+        Raises InvalidParam for a token or a filter that isn't this server's, NotFound for an unknown filter id,
+        UnknownToken when the device was logged out while it waited.
         """
         sync_filter = await self._settle(request)
-        if self._timeout_cap_ms is not None:
-            timeout_ms = min(timeout_ms, self._timeout_cap_ms)
+        timeout_ms = min(timeout_ms, MAX_TIMEOUT_MS if self._timeout_cap_ms is None else self._timeout_cap_ms)
         deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
         if request.since is None:
             self._members_sent.forget(request.user_id, request.device_id)
@@ -110,6 +116,7 @@ class LongPoll:
         now_ms = max(serial, self._now_ms())
 
         def build(db: Db) -> SyncAnswer:
+            check_device(db, request.user_id, request.device_id)
             view = SyncView(
                 user_id=request.user_id,
                 device_id=request.device_id,
@@ -141,6 +148,12 @@ class LongPoll:
             wait_ms = min(wait_ms, max(next_expiry - self._now_ms(), 1))
         woken = await self._notifier.wait(int(wait_ms) + 1)
         return woken or (not self._notifier.is_drained and loop.time() < deadline)
+
+
+def check_device(db: Db, user_id: str, device_id: str) -> None:
+    """Raises UnknownToken once the device is gone, and with it whatever it waits for."""
+    if find_device(db, user_id, device_id) is None:
+        raise UnknownToken
 
 
 def _read_filter(db: Db, request: SyncRequest) -> SyncFilter:

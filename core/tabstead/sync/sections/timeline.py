@@ -1,12 +1,14 @@
 """A room's timeline in an answer: the newest events that the user may see and wants to.
 
 The limit counts what passes the filter. `limited` says that there is more between what the client knows and the first
-event; `prev_batch` is where to go on from, backwards.
+event; `prev_batch` is where to go on from, backwards. Who was joined all the time may see everything; for others, and
+for a filter that asks for relations, events are looked at one by one, and not without end.
 
 Where the user may not see everything, a timeline reaches back to the last state change that they may not see: a client
 that applied what came before it on top of the state would undo it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +16,7 @@ from tabstead.protocol.filters import EventFilter
 from tabstead.rooms.history_visibility import HistoryVisibility
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
+from tabstead.storage.relations import is_related_to
 from tabstead.storage.sync_queries import select_filtered_timeline
 from tabstead.streams.tokens import encode_timeline_token
 from tabstead.sync.room_changes import RoomChange
@@ -23,7 +26,7 @@ _DEFAULT_LIMIT: Final = 10
 
 _BATCH: Final = 100
 _MAX_BATCHES: Final = 10
-"""So far is searched for events that the user may see before the rest is left to /messages."""
+"""So far is searched for events that the user may see and wants before the rest is left to /messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,7 @@ def read_timeline(db: Db, view: SyncView, change: RoomChange) -> Timeline:
     if not view.filter.timeline.allows_room(change.room.room_id):
         return Timeline(events=[], limited=False, start=change.up_to + 1)
     limit = _DEFAULT_LIMIT if view.filter.timeline.limit is None else view.filter.timeline.limit
-    found, has_more = (_select_watched if change.watched else _select_visible)(db, view, change, limit + 1)
+    found, has_more = _select_newest(db, view, change, limit + 1)
     events = found[:limit][::-1]
     return Timeline(
         events=events,
@@ -53,26 +56,34 @@ def read_timeline(db: Db, view: SyncView, change: RoomChange) -> Timeline:
     )
 
 
-def _select_watched(db: Db, view: SyncView, change: RoomChange, wanted: int) -> tuple[list[PersistedEvent], bool]:
-    return _select(db, view, change, view.filter.timeline, up_to=change.up_to, limit=wanted), False
-
-
-def _select_visible(db: Db, view: SyncView, change: RoomChange, wanted: int) -> tuple[list[PersistedEvent], bool]:
-    """The newest visible events, up to the number wanted; True if the search ended before it came to all of them."""
+def _select_newest(db: Db, view: SyncView, change: RoomChange, wanted: int) -> tuple[list[PersistedEvent], bool]:
+    """The newest events that pass, up to the number wanted; True if the search ended before it came to all of them."""
+    is_wanted = _relation_test(db, view.filter.timeline)
+    if change.watched and is_wanted is None:
+        return _select(db, view, change, view.filter.timeline, up_to=change.up_to, limit=wanted), False
     visibility = HistoryVisibility(db, change.room, view.user_id)
     found: list[PersistedEvent] = []
     up_to = change.up_to
     for size in (wanted, *(_BATCH,) * _MAX_BATCHES):
         batch = _select(db, view, change, view.filter.timeline, up_to=up_to, limit=size)
         for event in batch:
-            if event.event_nid == change.member_nid or visibility.may_see(event):
-                found.append(event)
+            if change.watched or event.event_nid == change.member_nid or visibility.may_see(event):
+                if is_wanted is None or is_wanted(event):
+                    found.append(event)
             elif found and event.event.is_state and not view.use_state_after:
                 return found[:wanted], True
         if len(found) >= wanted or len(batch) < size:
             return found[:wanted], False
         up_to = batch[-1].position - 1
     return found, True
+
+
+def _relation_test(db: Db, timeline_filter: EventFilter) -> Callable[[PersistedEvent], bool] | None:
+    """Whether the right events relate to an event, for a filter that asks; None for one that doesn't."""
+    types, senders = timeline_filter.related_by_types, timeline_filter.related_by_senders
+    if types is None and senders is None:
+        return None
+    return lambda event: is_related_to(db, event.event_id, types, senders)
 
 
 def _select(
