@@ -113,6 +113,16 @@ class TestVectors:
         return [state for event_id, state in after.items() if event_id not in cited]
 
 
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("1234")), min_size=1, max_size=4))
+def test_any_states_split_into_what_all_have_and_the_rest(self, states):
+    state_sets = [{(key, ""): event_id for key, event_id in state.items()} for state in states]
+    common = set.intersection(*(set(state_set.items()) for state_set in state_sets))
+    conflict = find_conflict(state_sets)
+    assert conflict.unconflicted == dict(common)
+    assert conflict.conflicted == [dict(state_set.items() - common) for state_set in state_sets]
+
+
 class TestConflict:
     def test_what_all_have_is_unconflicted(self):
         a, b, c = ("a", ""), ("b", ""), ("c", "")
@@ -120,15 +130,6 @@ class TestConflict:
         assert conflict.unconflicted == {a: "$1"}
         assert conflict.conflicted == [{b: "$2", c: "$3"}, {b: "$4"}, {b: "$2", c: "$3"}]
         assert conflict.event_ids == {"$2", "$3", "$4"}
-
-    @settings(deadline=None)
-    @given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("1234")), min_size=1, max_size=4))
-    def test_any_states_split_into_what_all_have_and_the_rest(self, states):
-        state_sets = [{(key, ""): event_id for key, event_id in state.items()} for state in states]
-        common = set.intersection(*(set(state_set.items()) for state_set in state_sets))
-        conflict = find_conflict(state_sets)
-        assert conflict.unconflicted == dict(common)
-        assert conflict.conflicted == [dict(state_set.items() - common) for state_set in state_sets]
 
     def test_states_that_grew_from_one_are_split_wherever_they_changed(self):
         """Most entries stand at the same place in both; some changed there, some came later, in another order."""
