@@ -115,7 +115,7 @@ class TestVectors:
 
 @settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from("1234")), min_size=1, max_size=4))
-def test_any_states_split_into_what_all_have_and_the_rest(self, states):
+def test_any_states_split_into_what_all_have_and_the_rest(states):
     state_sets = [{(key, ""): event_id for key, event_id in state.items()} for state in states]
     common = set.intersection(*(set(state_set.items()) for state_set in state_sets))
     conflict = find_conflict(state_sets)
