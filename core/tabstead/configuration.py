@@ -37,6 +37,19 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UrlPreviews:
+    """Whether the server looks at pages that people link to."""
+
+    enabled: bool = False
+    proxy: str | None = None
+    """An address that gives the page at another, which stands encoded in place of its `{url}`."""
+
+    @property
+    def is_valid(self) -> bool:
+        return self.proxy is None or (self.proxy.startswith(("https://", "http://")) and "{url}" in self.proxy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """The whole homeserver's configuration."""
 
@@ -48,6 +61,7 @@ class Configuration:
     sync_timeout_cap_ms: int | None = None
     """The longest that a `/sync` may wait; a browser kills its worker soon after 25 seconds."""
     max_upload_bytes: int = 50 * 1024 * 1024
+    url_previews: UrlPreviews = field(default_factory=UrlPreviews)
 
 
 _EXPECTED: Final[Mapping[type, str]] = {

@@ -20,6 +20,7 @@ from tabstead.configuration import Configuration
 from tabstead.errors import MatrixError, ServerNameMismatch
 from tabstead.http import Request, Response, json_response
 from tabstead.media.thumbnails import Thumbnailer
+from tabstead.media.url_previews import UrlPreviewer
 from tabstead.outbound import Outbound
 from tabstead.protocol.signatures import SigningKey
 from tabstead.push.actions import record_push_actions
@@ -93,6 +94,7 @@ class Homeserver:
             ),
             thumbnailer=thumbnailer,
             outbound=outbound,
+            url_previewer=_build_url_previewer(configuration, outbound, database),
             life=Life(name=secrets.token_hex(8)),
             rate_limiter=RateLimiter(now_ms, enabled=configuration.rate_limits.enabled),
         )
@@ -128,6 +130,20 @@ class Homeserver:
         if self.context.outbound is not None:
             await self.context.outbound.close()
         await self.context.database.close()
+
+
+def _build_url_previewer(
+    configuration: Configuration, outbound: Outbound | None, database: Database
+) -> UrlPreviewer | None:
+    if outbound is None or not configuration.url_previews.enabled:
+        return None
+    return UrlPreviewer(
+        configuration.url_previews,
+        outbound,
+        database,
+        server_name=configuration.server_name,
+        max_image_bytes=configuration.max_upload_bytes,
+    )
 
 
 def find_server_name(db: Db) -> str | None:

@@ -41,6 +41,7 @@ class SiteSettings:
     registration: Registration = field(default_factory=Registration)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     media: Media = field(default_factory=Media)
+    url_previews: UrlPreviews = field(default_factory=UrlPreviews)
 
     def build_configuration(self, *, server_name: str, base_url: str) -> Configuration:
         """What the core wants to know of it; `base_url` is the site's, if the file doesn't say another."""
@@ -51,6 +52,7 @@ class SiteSettings:
             rate_limits=self.rate_limits,
             sync_timeout_cap_ms=SYNC_TIMEOUT_CAP_MS,
             max_upload_bytes=self.media.max_upload_bytes,
+            url_previews=self.url_previews,
         )
 
 
@@ -71,5 +73,6 @@ def _inconsistencies(settings: SiteSettings) -> list[str]:
     rules = (
         (name is None or is_server_name(name), "server_name must be a host name, with or without a port."),
         (settings.media.max_upload_bytes > 0, "media.max_upload_bytes must be more than 0."),
+        (settings.url_previews.is_valid, "url_previews.proxy must be an http or https address with {url} in it."),
     )
     return [complaint for holds, complaint in rules if not holds]

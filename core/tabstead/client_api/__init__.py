@@ -28,10 +28,12 @@ from tabstead.client_api import (
     room_state,
     rooms,
     server,
+    spaces,
     sync,
     tags,
     to_device,
     typing,
+    url_previews,
 )
 from tabstead.client_api.routes import Routes
 
@@ -46,6 +48,7 @@ ROUTES: tuple[Routes, ...] = (
     key_backup.routes,
     admin_register.routes,
     media.routes,
+    url_previews.routes,
     filters.routes,
     account_data.routes,
     tags.routes,
@@ -57,6 +60,7 @@ ROUTES: tuple[Routes, ...] = (
     to_device.routes,
     sync.routes,
     rooms.routes,
+    spaces.routes,
     membership.routes,
     room_events.routes,
     room_state.routes,

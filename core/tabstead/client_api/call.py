@@ -11,6 +11,7 @@ from tabstead.configuration import Configuration
 from tabstead.errors import Forbidden, MissingToken
 from tabstead.http import JsonObject, Query, Request, Response
 from tabstead.media.thumbnails import Thumbnailer
+from tabstead.media.url_previews import UrlPreviewer
 from tabstead.outbound import Outbound
 from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Database, Db
@@ -46,6 +47,7 @@ class Context:
     thumbnailer: Thumbnailer | None
     outbound: Outbound | None
     """None: no other server can be asked."""
+    url_previewer: UrlPreviewer | None
     life: Life
     rate_limiter: RateLimiter
 

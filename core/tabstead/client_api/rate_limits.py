@@ -42,6 +42,7 @@ LOGGING_IN: Final = RateLimit(name="logging in", caller=Caller.ADDRESS, burst=20
 LOOKING_UP: Final = RateLimit(name="looking up", caller=Caller.ADDRESS, burst=100, refill_ms=500)
 WRONG_PASSWORDS: Final = RateLimit(name="wrong passwords", caller=Caller.NAME, burst=10, refill_ms=30_000)
 SENDING: Final = RateLimit(name="sending", caller=Caller.TOKEN, burst=1000, refill_ms=50)
+PREVIEWING: Final = RateLimit(name="previewing", caller=Caller.TOKEN, burst=50, refill_ms=2_000)
 JOINING: Final = RateLimit(name="joining", caller=Caller.TOKEN, burst=100, refill_ms=500)
 CREATING_ROOMS: Final = RateLimit(name="creating rooms", caller=Caller.TOKEN, burst=50, refill_ms=2_000)
 

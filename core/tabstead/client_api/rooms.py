@@ -11,6 +11,7 @@ from tabstead.protocol.identifiers import parse_user_id
 from tabstead.protocol.room_versions import DEFAULT_ROOM_VERSION, get_room_version
 from tabstead.rooms.create import PRESETS, Preset, RoomCreation, create_room
 from tabstead.rooms.draft import Draft
+from tabstead.rooms.upgrade import upgrade_room
 from tabstead.storage.database import Db
 from tabstead.storage.memberships import select_memberships
 from tabstead.storage.rooms import Room, find_room, get_room
@@ -31,6 +32,18 @@ def get_joined_rooms(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v3/joined_rooms. § Room membership."""
     joined = select_memberships(db, call.user_id, ("join",))
     return json_response({"joined_rooms": [get_room(db, row.room_nid).room_id for row in joined]})
+
+
+@routes.write("POST", "/_matrix/client/v3/rooms/{roomId}/upgrade", access=Access.USER, limit=CREATING_ROOMS)
+def post_upgrade(call: Call, db: Db) -> Response:
+    """POST /_matrix/client/v3/rooms/{roomId}/upgrade. § Room Upgrades."""
+    body = call.body()
+    version = get_room_version(body.string("new_version"))
+    creators = tuple(parse_user_id(user_id) for user_id in body.strings("additional_creators", []))
+    room = get_own_room(db, call.parameter("roomId"))
+    server = call.context.local_server
+    replacement = upgrade_room(db, server, room, call.user_id, version=version, additional_creators=creators)
+    return json_response({"replacement_room": replacement.room_id})
 
 
 def get_known_room(db: Db, room_id: str) -> Room:

@@ -79,6 +79,7 @@ class Settings:
     registration: Registration = field(default_factory=Registration)
     rate_limits: RateLimits = field(default_factory=RateLimits)
     media: Media = field(default_factory=Media)
+    url_previews: UrlPreviews = field(default_factory=UrlPreviews)
     outbound: Outbound = field(default_factory=Outbound)
     federation: Mapping[str, Any] = field(default_factory=dict)
     """Reserved: accepted and not used yet."""
@@ -135,6 +136,7 @@ def _inconsistencies(settings: Settings) -> list[str]:
             "listen.tls_certificate and listen.tls_key need listen.https_port.",
         ),
         (settings.media.max_upload_bytes > 0, "media.max_upload_bytes must be more than 0."),
+        (settings.url_previews.is_valid, "url_previews.proxy must be an http or https address with {url} in it."),
         (settings.outbound.is_valid, 'outbound.allowed_networks must be networks such as "10.0.0.0/8".'),
         (settings.registration.shared_secret != "", "registration.shared_secret must not be empty."),
     )

@@ -43,7 +43,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
 )
 
 CREATOR_LEVEL: Final = 100
-_TOMBSTONE_LEVEL_OVER_CREATORS: Final = 150
+TOMBSTONE_LEVEL_OVER_CREATORS: Final = 150
 """v12-: "MUST explicitly be higher than state_default", so that admins can't do what creators alone should."""
 
 
@@ -129,12 +129,16 @@ def _power_levels(creator: str, creation: RoomCreation) -> JsonDict:
         "redact": 50,
         "invite": creation.preset.invite_level,
     }
-    if creation.version.privileged_creators:  # v12-: creators are above all levels and must not be listed
-        content["events"]["m.room.tombstone"] = _TOMBSTONE_LEVEL_OVER_CREATORS
-    else:
+    if not creation.version.privileged_creators:
         trusted = creation.invite if creation.preset.trusts_invitees else ()
         content["users"] = dict.fromkeys((creator, *trusted), CREATOR_LEVEL)
-    return {**content, **creation.power_levels}
+        return {**content, **creation.power_levels}
+    # v12-: creators are above all levels and must not be listed
+    del content["events"]["m.room.tombstone"]
+    content |= creation.power_levels
+    if isinstance(content["events"], dict):
+        content["events"] = {"m.room.tombstone": TOMBSTONE_LEVEL_OVER_CREATORS, **content["events"]}
+    return content
 
 
 def _preset_state(creation: RoomCreation) -> Iterator[Draft]:

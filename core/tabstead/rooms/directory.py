@@ -7,30 +7,16 @@ members join; a client that pages through lists them again, as it does with any 
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from tabstead.errors import Forbidden, InvalidParam
 from tabstead.protocol.canonical_json import JsonDict
-from tabstead.protocol.identifiers import StateTuple
 from tabstead.rooms.aliases import may_send_canonical_alias
-from tabstead.rooms.state import read_state_events
+from tabstead.rooms.summary import summarise_for_directory
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent
-from tabstead.storage.memberships import count_members
 from tabstead.storage.rooms import Room, select_public_rooms, update_directory_listing
 
-_SUMMARY_TYPES: Final = (
-    "m.room.create",
-    "m.room.name",
-    "m.room.topic",
-    "m.room.canonical_alias",
-    "m.room.avatar",
-    "m.room.join_rules",
-    "m.room.history_visibility",
-    "m.room.guest_access",
-)
 _TOKEN: Final = re.compile(r"([pm])([0-9]{1,9})")
 
 
@@ -53,7 +39,7 @@ def set_directory_visibility(db: Db, room: Room, user_id: str, *, is_public: boo
 
 def search_directory(db: Db, query: DirectoryQuery) -> JsonDict:
     """A page of the directory: the answer of GET and POST /publicRooms. Raises InvalidParam for an unknown token."""
-    summaries = [summarise_room(db, room) for room in select_public_rooms(db)]
+    summaries = [summarise_for_directory(db, room) for room in select_public_rooms(db)]
     found = [summary for summary in summaries if _matches(summary, query)]
     found.sort(key=lambda summary: -int(summary["num_joined_members"]))
     first, last = _page_bounds(query, len(found))
@@ -63,48 +49,6 @@ def search_directory(db: Db, query: DirectoryQuery) -> JsonDict:
     if last < len(found):
         answer["next_batch"] = f"p{last}"
     return answer
-
-
-def summarise_room(db: Db, room: Room) -> JsonDict:
-    """What the directory says of a room."""
-    state = read_state_events(db, room.state_snapshot, _SUMMARY_TYPES)
-    summary = {
-        "name": _text(state, "m.room.name", "name"),
-        "topic": _topic(state),
-        "canonical_alias": _text(state, "m.room.canonical_alias", "alias"),
-        "avatar_url": _text(state, "m.room.avatar", "url"),
-        "join_rule": _text(state, "m.room.join_rules", "join_rule"),
-        "room_type": _text(state, "m.room.create", "type"),
-    }
-    return {
-        "room_id": room.room_id,
-        "num_joined_members": count_members(db, room.room_nid),
-        "world_readable": _text(state, "m.room.history_visibility", "history_visibility") == "world_readable",
-        "guest_can_join": _text(state, "m.room.guest_access", "guest_access") == "can_join",
-        **{key: value for key, value in summary.items() if value is not None},
-    }
-
-
-def _content(state: Mapping[StateTuple, PersistedEvent], event_type: str) -> Mapping[str, Any]:
-    found = state.get((event_type, ""))
-    return {} if found is None else found.event.content
-
-
-def _text(state: Mapping[StateTuple, PersistedEvent], event_type: str, key: str) -> str | None:
-    """A text of a state event; an empty one counts as none."""
-    value = _content(state, event_type).get(key)
-    return value if isinstance(value, str) and value else None
-
-
-def _topic(state: Mapping[StateTuple, PersistedEvent]) -> str | None:
-    """The topic in plain text: the first such representation in `m.topic`, else `topic`."""
-    rich = _content(state, "m.room.topic").get("m.topic")
-    texts = rich.get("m.text") if isinstance(rich, dict) else None
-    for text in texts if isinstance(texts, list) else ():
-        if isinstance(text, dict) and text.get("mimetype", "text/plain") == "text/plain":
-            body = text.get("body")
-            return body if isinstance(body, str) else None
-    return _text(state, "m.room.topic", "topic")
 
 
 def _matches(summary: JsonDict, query: DirectoryQuery) -> bool:

@@ -5,27 +5,26 @@ beside those: who counts as invited to a restricted room, what guests may join, 
 (Client-Server API, § Room membership)
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
 from tabstead.accounts.profiles import Profile, find_profile
 from tabstead.errors import BadRequest, Forbidden
-from tabstead.protocol.auth_rules.room_state import JOIN_RULES
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.rooms.draft import Draft
 from tabstead.rooms.guests import allows_guests
 from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.restricted_joins import find_authoriser
 from tabstead.rooms.send import send_event
-from tabstead.rooms.state import find_current_event, read_power_levels, read_room_state
+from tabstead.rooms.state import find_current_event
+from tabstead.rooms.succession import carry_settings_over
 from tabstead.storage import memberships
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
-from tabstead.storage.memberships import find_membership, select_joined_users, update_forgotten
-from tabstead.storage.rooms import Room, find_room, get_room
+from tabstead.storage.memberships import find_membership, update_forgotten
+from tabstead.storage.rooms import Room, get_room
 
 _MAY_BE_KICKED: Final = frozenset({"join", "invite", "knock"})
-_RESTRICTED: Final = frozenset({"restricted", "knock_restricted"})
 
 
 def membership_of(db: Db, room: Room, user_id: str) -> str | None:
@@ -51,10 +50,11 @@ def join_room(
         raise Forbidden("This room is not open to guests.", errcode="M_GUEST_ACCESS_FORBIDDEN")
     content = _own_content(db, user_id, "join", reason)
     if membership != "invite":
-        authoriser = _find_authoriser(db, server, room, user_id)
+        authoriser = find_authoriser(db, server, room, user_id)
         if authoriser is not None:
             content["join_authorised_via_users_server"] = authoriser
     send_membership(db, server, room, content, sender=user_id, target=user_id)
+    carry_settings_over(db, room, user_id)
 
 
 def invite_user(
@@ -157,36 +157,3 @@ def _content(membership: str, reason: str | None) -> JsonDict:
 def _shown(profile: Profile) -> JsonDict:
     shown = {"displayname": profile.displayname, "avatar_url": profile.avatar_url}
     return {key: value for key, value in shown.items() if value is not None}
-
-
-def _find_authoriser(db: Db, server: LocalServer, room: Room, user_id: str) -> str | None:
-    """The member in whose name this server lets a user into a restricted room, None where the room isn't restricted.
-
-    Raises Forbidden if the user meets none of the conditions, or if nobody here may let them in.
-    """
-    if not room.version.restricted_joins:
-        return None
-    state = read_room_state(db, room, JOIN_RULES)
-    if state.join_rule not in _RESTRICTED:
-        return None
-    join_rules = state.events.get(JOIN_RULES)
-    conditions = None if join_rules is None else join_rules.content.get("allow")
-    if not _meets_any(db, user_id, conditions if isinstance(conditions, list) else []):
-        raise Forbidden("The room is restricted, and you are in none of the rooms whose members may join.")
-    levels = read_power_levels(db, room)
-    for member in sorted(select_joined_users(db, room.room_nid)):
-        if server.owns(member) and levels.user_power_level(member) >= levels.invite:
-            return member
-    raise Forbidden("Nobody on this server may let you into the restricted room.")
-
-
-def _meets_any(db: Db, user_id: str, conditions: Iterable[object]) -> bool:
-    """Whether the user is joined to one of the rooms that the conditions name."""
-    for condition in conditions:
-        if not isinstance(condition, dict) or condition.get("type") != "m.room_membership":
-            continue
-        room_id = condition.get("room_id")
-        allowed = find_room(db, room_id) if isinstance(room_id, str) else None
-        if allowed is not None and memberships.is_joined(db, user_id, allowed.room_nid):
-            return True
-    return False

@@ -58,11 +58,23 @@ def send_event(
     return persisted
 
 
+def new_room_id(server: LocalServer) -> RoomID:
+    """v1-v11: the ID of a room to be created."""
+    return RoomID(f"!{secrets.token_urlsafe(18)}:{server.name}")
+
+
 def send_create_event(
-    db: Db, server: LocalServer, version: RoomVersion, sender: str, content: JsonDict
+    db: Db,
+    server: LocalServer,
+    version: RoomVersion,
+    sender: str,
+    content: JsonDict,
+    *,
+    room_id: RoomID | None = None,
 ) -> tuple[Room, PersistedEvent]:
-    """Begin a room with its create event."""
-    room_id = None if version.room_id_is_create_hash else RoomID(f"!{secrets.token_urlsafe(18)}:{server.name}")
+    """Begin a room with its create event; v1-v11: under this ID, where it was told before."""
+    if room_id is None and not version.room_id_is_create_hash:
+        room_id = new_room_id(server)
     draft = Draft(type="m.room.create", content=content, state_key="")
     now = server.now_ms()
     event = _build(server, version, room_id, sender, draft, now=now, prev_events=[], auth_events={})

@@ -11,7 +11,7 @@ from tabstead.protocol.auth_rules.room_state import CREATE, POWER_LEVELS
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import Event
 from tabstead.protocol.identifiers import StateTuple
-from tabstead.storage.current_state import find_current
+from tabstead.storage.current_state import find_current, select_current_of_type
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, Standing, get_event, select_events
 from tabstead.storage.rooms import Room
@@ -28,6 +28,16 @@ def find_current_event(db: Db, room: Room, event_type: str, state_key: str = "")
     """A state event of the room's current state."""
     event_nid = find_current(db, room.room_nid, event_type, state_key)
     return None if event_nid is None else get_event(db, event_nid)
+
+
+def find_current_events(db: Db, room: Room, state_tuples: Iterable[StateTuple]) -> dict[StateTuple, PersistedEvent]:
+    """Those of the state events that the room's current state has."""
+    return _load(db, find_state_events(db, room.state_snapshot, state_tuples))
+
+
+def select_current_events(db: Db, room: Room, event_type: str) -> list[PersistedEvent]:
+    """The state events of one type, of which a room has few, in its current state."""
+    return list(select_events(db, select_current_of_type(db, room.room_nid, event_type)).values())
 
 
 def find_event_in(db: Db, snapshot: int, event_type: str, state_key: str = "") -> PersistedEvent | None:

@@ -46,6 +46,16 @@ def find_current(db: Db, room_nid: int, event_type: str, state_key: str = "") ->
     return None if row is None else int(row[0])
 
 
+def select_current_of_type(db: Db, room_nid: int, event_type: str) -> list[int]:
+    """The event_nids of the state events of one type; takes time by the state keys that the type has, in all rooms."""
+    rows = db.execute(
+        "SELECT c.event_nid FROM state_tuples t CROSS JOIN current_state c"
+        " ON c.room_nid = ? AND c.tuple_nid = t.tuple_nid WHERE t.type = ?",
+        (room_nid, event_type),
+    )
+    return [event_nid for (event_nid,) in rows]
+
+
 def select_current(db: Db, room_nid: int, types: Iterable[str] | None = None) -> dict[StateTuple, int]:
     """The current state, or the part of it that has these event types: event_nid by state tuple."""
     sql = (

@@ -4,7 +4,7 @@ A row follows the room's `m.room.member` events; `forgotten` and `joined_until` 
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -81,6 +81,12 @@ def select_joined_users(db: Db, room_nid: int) -> list[str]:
     """The user ids of the joined members."""
     rows = db.execute("SELECT user_id FROM memberships WHERE room_nid = ? AND membership = 'join'", (room_nid,))
     return [user_id for (user_id,) in rows]
+
+
+def walk_joined_users(db: Db, room_nid: int) -> Iterator[str]:
+    """The same one by one, for who stops at the first that will do."""
+    rows = db.execute("SELECT user_id FROM memberships WHERE room_nid = ? AND membership = 'join'", (room_nid,))
+    return (user_id for (user_id,) in rows)
 
 
 def count_members(db: Db, room_nid: int, membership: str = JOINED) -> int:

@@ -30,6 +30,14 @@ def delete_alias(db: Db, room_alias: str) -> None:
     db.execute("DELETE FROM room_aliases WHERE room_alias = ?", (room_alias,))
 
 
+def move_aliases(db: Db, old_room_id: str, new_room_id: str) -> list[str]:
+    """Let the local aliases of a room lead to another one; which these are."""
+    rows = db.execute(
+        "UPDATE room_aliases SET room_id = ? WHERE room_id = ? RETURNING room_alias", (new_room_id, old_room_id)
+    )
+    return [room_alias for (room_alias,) in rows.fetchall()]
+
+
 def select_aliases(db: Db, room_id: str) -> list[str]:
     """The local aliases of a room, sorted."""
     rows = db.execute("SELECT room_alias FROM room_aliases WHERE room_id = ? ORDER BY room_alias", (room_id,))

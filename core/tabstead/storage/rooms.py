@@ -35,6 +35,11 @@ def find_room(db: Db, room_id: str) -> Room | None:
     return None if row is None else _room(row)
 
 
+def find_room_by_nid(db: Db, room_nid: int) -> Room | None:
+    row = db.execute(f"{_SELECT_ROOM} WHERE room_nid = ?", (room_nid,)).fetchone()
+    return None if row is None else _room(row)
+
+
 def get_room(db: Db, room_nid: int) -> Room:
     """The room of a numeric id, which some row has."""
     return _room(db.execute(f"{_SELECT_ROOM} WHERE room_nid = ?", (room_nid,)).fetchone())
