@@ -66,6 +66,14 @@ test('the state history is measured beside other layouts, and only where sharing
   rmSync(folder, { recursive: true });
 });
 
+test('syncs and sends are measured beside Synapse, natively and in a worker', { skip: !hasSynapse && 'Synapse is not installed' }, async () => {
+  const { results } = await measure('sync', '--rooms', '3,5', '--rounds', '3', '--seconds', '0.2');
+  assert.deepEqual(results.map((/** @type {any} */ result) => `${result.server} ${result.rooms}`), [
+    'Tabstead 3', 'Tabstead 5', 'Synapse 3', 'Synapse 5', 'Tabstead, worker 3', 'Tabstead, worker 5',
+  ]);
+  for (const result of results) assert.ok(Object.values(result).every((value) => value), JSON.stringify(result));
+});
+
 test('an unknown measure is told which ones there are', async () => {
-  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events state-history state-resolution wake/.test(stderr));
+  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events state-history state-resolution sync wake/.test(stderr));
 });
