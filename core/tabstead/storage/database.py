@@ -10,7 +10,8 @@ from IndexedDB on demand (the browser). All that differs between the two is in t
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,9 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._running = 0
+        self.transactions = 0
+        """How many were asked for."""
 
     @classmethod
     async def open(cls, path: str | Path, page_store: PageStore | None = None) -> "Database":
@@ -58,14 +62,30 @@ class Database:
 
     async def read(self, fn: Callable[[Db], T]) -> T:
         """Run `fn` in a transaction and return its result. Raises RuntimeError when it wrote."""
-        return await self._engine.read(fn)
+        with self._counted():
+            return await self._engine.read(fn)
 
     async def write(self, fn: Callable[[Db], T]) -> T:
         """Run `fn` in a transaction and return its result once the transaction is durable.
 
         Raises StorageFull or StorageUnavailable when it can't be made durable; then nothing of it remains.
         """
-        return await self._engine.write(fn)
+        with self._counted():
+            return await self._engine.write(fn)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for a transaction."""
+        return self._running > 0
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self.transactions += 1
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
 
     async def close(self) -> None:
         """Finish what is being written and close; later calls are answered with StorageUnavailable."""
@@ -95,15 +115,6 @@ class Database:
                 problems.append(f"{table} can't be read: {error}")
             await asyncio.sleep(0)
         return problems
-
-    async def give_back_space(self, pages: int = 256) -> bool:
-        """Cut at most `pages` unused pages off the file, between requests. True when unused ones remain."""
-
-        def shrink(db: Db) -> bool:
-            db.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
-            return _pragma(db, "freelist_count") > 0
-
-        return await self.write(shrink)
 
     async def _migrate(self) -> None:
         if await self.read(migrations.is_current):

@@ -240,6 +240,15 @@ def find_event_by_time(db: Db, room_nid: int, ts: int, *, up_to: int, forwards: 
     return None if row is None else _persisted(row)
 
 
+def select_states_before(db: Db, *, after: int, limit: int) -> list[tuple[int, int]]:
+    """(position, snapshot of the state before) of the first `limit` events after a position, of every standing."""
+    rows = db.execute(
+        "SELECT stream_position, state_before FROM events WHERE stream_position > ? ORDER BY stream_position LIMIT ?",
+        (after, limit),
+    )
+    return rows.fetchall()
+
+
 def count_events(db: Db) -> int:
     """The number of events stored: events are never deleted, so their last numeric id says it without a scan."""
     (last,) = db.execute("SELECT max(event_nid) FROM events").fetchone()

@@ -36,6 +36,8 @@ _IS_UNREAD: Final = (
     "(p.unread AND p.event_position > COALESCE((SELECT MAX(r.event_position) FROM receipts r"
     " WHERE r.room_nid = p.room_nid AND r.user_id = p.user_id AND r.thread_id IN ('', p.thread_id)), 0))"
 )
+IS_READ: Final = f"NOT {_IS_UNREAD}"
+"""Of a row `p`."""
 _BEHIND_UNTHREADED: Final = (
     "p.event_position > COALESCE((SELECT MAX(event_position) FROM receipts"
     " WHERE room_nid = ?2 AND user_id = ?1 AND thread_id = ''), 0)"

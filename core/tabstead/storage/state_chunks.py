@@ -6,8 +6,8 @@ each, named by their first entry's; a chunk that grows too long becomes two. So 
 entry not above (tuple, version), one row away, and a whole state is one pass over the chunks.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from typing import Final, TypeAlias
 
@@ -19,6 +19,10 @@ Entry: TypeAlias = tuple[int, int, int]
 
 _CHUNK: Final = 192
 """Entries per chunk at most: some 900 bytes, within one page: what one look-up decodes."""
+
+
+_WORTH_DROPPING: Final = 8
+"""Chunks are written anew when more than one in so many of their entries can be dropped."""
 
 
 def insert_entries(db: Db, epoch: int, entries: Iterable[Entry]) -> None:
@@ -67,6 +71,52 @@ def find_entries(db: Db, epoch: int, version: int, tuple_nids: Iterable[int]) ->
             yield tuple_nid, events[end - 1]
 
 
+def keep_seen_entries(
+    db: Db, epoch: int, start: tuple[int, int], limit: int, versions: Sequence[int]
+) -> tuple[int, tuple[int, int] | None]:
+    """Drop those entries that none of the ascending `versions` sees, in `limit` chunks from `start` on.
+
+    Returns how many chunks there were, and the name of the one that follows, None for none. Reads as of these versions
+    are the same afterwards.
+    """
+    rows = db.execute(
+        "SELECT first_tuple, first_version, entries FROM state_chunks"
+        " WHERE epoch = ? AND (first_tuple, first_version) >= (?, ?) ORDER BY first_tuple, first_version LIMIT ?",
+        (epoch, *start, limit + 1),
+    ).fetchall()
+    following = rows[limit][:2] if len(rows) > limit else None
+    chunks = rows[:limit]
+    entries = [entry for row in chunks for entry in zip(*_decode(row[2]), strict=True)]
+    later = [*(entry[:2] for entry in entries[1:]), following or (0, 0)]
+    seen = [
+        entry
+        for entry, (tuple_nid, version) in zip(entries, later)  # noqa: B905  (there may be no entries)
+        if _is_seen(entry, version if tuple_nid == entry[0] else None, versions)
+    ]
+    if len(entries) - len(seen) > len(entries) // _WORTH_DROPPING:
+        db.executemany(
+            "DELETE FROM state_chunks WHERE epoch = ? AND first_tuple = ? AND first_version = ?",
+            [(epoch, *row[:2]) for row in chunks],
+        )
+        _insert(db, epoch, seen)
+    return len(chunks), following
+
+
+def delete_chunks(db: Db, epoch: int, limit: int) -> int:
+    """Delete at most `limit` chunks of an epoch that is gone; how many there were."""
+    return db.execute(
+        "DELETE FROM state_chunks WHERE (epoch, first_tuple, first_version) IN"
+        " (SELECT epoch, first_tuple, first_version FROM state_chunks WHERE epoch = ? LIMIT ?)",
+        (epoch, limit),
+    ).rowcount
+
+
+def _is_seen(entry: Entry, superseded: int | None, versions: Sequence[int]) -> bool:
+    """Whether one of the versions is from the entry's on, and before that of the entry which supersedes it."""
+    at = bisect_left(versions, entry[1])
+    return at < len(versions) and (superseded is None or versions[at] < superseded)
+
+
 def _first_of(tuples: list[int], tuple_nid: int, end: int) -> int:
     return bisect_right(tuples, tuple_nid - 1, 0, end)
 
@@ -107,8 +157,8 @@ def _extend(db: Db, epoch: int, first: tuple[int, int] | None, added: list[Entry
 
 
 def _insert(db: Db, epoch: int, entries: list[Entry]) -> None:
-    pieces = -(-len(entries) // _CHUNK)
-    length = -(-len(entries) // pieces)
+    pieces = -(-len(entries) // _CHUNK) or 1
+    length = -(-len(entries) // pieces) or 1
     for at in range(0, len(entries), length):
         piece = entries[at : at + length]
         db.execute(

@@ -156,7 +156,7 @@ def _append(db: Db, room_nid: int, base: int, changes: Mapping[int, int], set_ha
         return _append_to(db, segment, EMPTY, changes, set_hash)
     ends = list(_ends_near(db, base))
     for end in ends:
-        from_end = None if _is_full(db, end) else _changes_from_end(db, end, base, changes)
+        from_end = None if is_full(db, end) else _changes_from_end(db, end, base, changes)
         if from_end is not None:
             return _append_to(db, end, end.last, from_end, set_hash)
     is_next = len(ends) == 1 and ends[0].last == base
@@ -172,7 +172,7 @@ def _ends_near(db: Db, base: int) -> Iterator[Segment]:
         yield get_last_segment(db, youngest)
 
 
-def _is_full(db: Db, end: Segment) -> bool:
+def is_full(db: Db, end: Segment) -> bool:
     """Whether a read from the epoch costs twice what it cost at the epoch's beginning."""
     epoch = get_epoch(db, end.epoch)
     return end.entries >= (2 if epoch.ground == EMPTY else 1) * epoch.size + _SPARE_ENTRIES
