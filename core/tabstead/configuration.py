@@ -37,6 +37,13 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Whether the server keeps an index of the words of messages that are not encrypted, for `/search`."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UrlPreviews:
     """Whether the server looks at pages that people link to."""
 
@@ -62,6 +69,7 @@ class Configuration:
     """The longest that a `/sync` may wait; a browser kills its worker soon after 25 seconds."""
     max_upload_bytes: int = 50 * 1024 * 1024
     url_previews: UrlPreviews = field(default_factory=UrlPreviews)
+    search: Search = field(default_factory=Search)
 
 
 _EXPECTED: Final[Mapping[type, str]] = {

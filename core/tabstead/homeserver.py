@@ -24,7 +24,8 @@ from tabstead.media.url_previews import UrlPreviewer
 from tabstead.outbound import Outbound
 from tabstead.protocol.signatures import SigningKey
 from tabstead.push.actions import record_push_actions
-from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.local_server import Follower, LocalServer
+from tabstead.rooms.search_index import follow_for_search
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life
 from tabstead.storage.positions import select_position
@@ -80,7 +81,7 @@ class Homeserver:
                 name=name,
                 signing_key=SigningKey(key_id="ed25519:1", seed=seed),
                 now_ms=now_ms,
-                followers=(partial(record_push_actions, server_name=name),),
+                followers=_build_followers(configuration),
             ),
             now_ms=now_ms,
             notifier=notifier,
@@ -144,6 +145,11 @@ def _build_url_previewer(
         server_name=configuration.server_name,
         max_image_bytes=configuration.max_upload_bytes,
     )
+
+
+def _build_followers(configuration: Configuration) -> tuple[Follower, ...]:
+    record = partial(record_push_actions, server_name=configuration.server_name)
+    return (record, follow_for_search) if configuration.search.enabled else (record,)
 
 
 def find_server_name(db: Db) -> str | None:

@@ -40,6 +40,7 @@ class SiteSettings:
     base_url: str | None = None
     registration: Registration = field(default_factory=Registration)
     rate_limits: RateLimits = field(default_factory=RateLimits)
+    search: configuration.Search = field(default_factory=configuration.Search)
     media: Media = field(default_factory=Media)
     url_previews: UrlPreviews = field(default_factory=UrlPreviews)
 
@@ -52,6 +53,7 @@ class SiteSettings:
             rate_limits=self.rate_limits,
             sync_timeout_cap_ms=SYNC_TIMEOUT_CAP_MS,
             max_upload_bytes=self.media.max_upload_bytes,
+            search=self.search,
             url_previews=self.url_previews,
         )
 

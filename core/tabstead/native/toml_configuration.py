@@ -78,6 +78,7 @@ class Settings:
     database: DatabaseFile = field(default_factory=DatabaseFile)
     registration: Registration = field(default_factory=Registration)
     rate_limits: RateLimits = field(default_factory=RateLimits)
+    search: configuration.Search = field(default_factory=configuration.Search)
     media: Media = field(default_factory=Media)
     url_previews: UrlPreviews = field(default_factory=UrlPreviews)
     outbound: Outbound = field(default_factory=Outbound)
@@ -94,6 +95,7 @@ class Settings:
             registration=self.registration,
             rate_limits=self.rate_limits,
             max_upload_bytes=self.media.max_upload_bytes,
+            search=self.search,
         )
 
 

@@ -6,7 +6,7 @@ no replacements; a replacement is by the same sender, of the same type, and itse
 (Client-Server API, § Aggregations of child events, § Validity of replacement events)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from tabstead.protocol.canonical_json import JsonDict
@@ -31,11 +31,17 @@ class Show(Protocol):
 
 
 def select_aggregations(
-    db: Db, events: Sequence[PersistedEvent], relation_types: Sequence[str], *, reader_id: str, show: Show
+    db: Db,
+    events: Sequence[PersistedEvent],
+    relation_types: Sequence[str],
+    *,
+    reader_id: str,
+    may_see: Callable[[PersistedEvent], bool],
+    show: Show,
 ) -> dict[int, JsonDict]:
     """The `m.relations` of those of the events that something relates to in one of these ways, by event_nid.
 
-    What users wrote whom the reader ignores is left out.
+    What the reader may not see is left out, and what users wrote whom they ignore.
     """
     by_id: dict[str, PersistedEvent] = {event.event_id: event for event in events}
     if not by_id or not relation_types:
@@ -48,7 +54,8 @@ def select_aggregations(
     children: dict[str, dict[str, list[PersistedEvent]]] = {}
     for event_id, relation_type, event_nid in rows:
         child = related[event_nid]
-        if child.room_nid == by_id[event_id].room_nid and child.event.sender not in ignored:
+        is_of_room = child.room_nid == by_id[event_id].room_nid
+        if is_of_room and child.event.sender not in ignored and may_see(child):
             children.setdefault(event_id, {}).setdefault(relation_type, []).append(child)
     found = {
         by_id[event_id].event_nid: _aggregate(by_id[event_id], by_type, reader_id, show)
@@ -57,10 +64,20 @@ def select_aggregations(
     return {event_nid: relations for event_nid, relations in found.items() if relations}
 
 
+def find_newest_replacement(
+    db: Db, original: PersistedEvent, may_see: Callable[[PersistedEvent], bool]
+) -> PersistedEvent | None:
+    """The event whose new content counts as the original's, of those that may be seen."""
+    rows = select_relations_to(db, [original.event_id], [REPLACE])
+    candidates = select_events(db, (event_nid for _, _, event_nid in rows)).values() if rows else ()
+    return _newest_replacement(original, (candidate for candidate in candidates if may_see(candidate)))
+
+
 def is_valid_replacement(original: PersistedEvent, replacement: PersistedEvent) -> bool:
     """Whether an event may replace another one of its room."""
     return (
-        replacement.event.sender == original.event.sender
+        replacement.room_nid == original.room_nid
+        and replacement.event.sender == original.event.sender
         and replacement.event.type == original.event.type
         and not replacement.event.is_state
         and not original.event.is_state
@@ -76,17 +93,20 @@ def _is_replacement(event: PersistedEvent) -> bool:
     return isinstance(relation, dict) and relation.get("rel_type") == REPLACE
 
 
+def _newest_replacement(original: PersistedEvent, candidates: Iterable[PersistedEvent]) -> PersistedEvent | None:
+    """§ Applying `m.new_content`: by `origin_server_ts`, then by the lexicographically largest event ID."""
+    valid = (candidate for candidate in candidates if is_valid_replacement(original, candidate))
+    return max(valid, key=lambda event: (event.event.origin_server_ts, event.event_id), default=None)
+
+
 def _aggregate(
     event: PersistedEvent, children: dict[str, list[PersistedEvent]], reader_id: str, show: Show
 ) -> JsonDict:
     relations: JsonDict = {}
     if references := children.get(REFERENCE):
         relations[REFERENCE] = {"chunk": [{"event_id": child.event_id} for child in references]}
-    replacements = [child for child in children.get(REPLACE, ()) if is_valid_replacement(event, child)]
-    if replacements:
-        # "The most recent replacement": by origin_server_ts, then by the lexicographically largest event ID.
-        newest = max(replacements, key=lambda child: (child.event.origin_server_ts, child.event_id))
-        relations[REPLACE] = show([newest], bundled=())[0]
+    if replacement := _newest_replacement(event, children.get(REPLACE, ())):
+        relations[REPLACE] = show([replacement], bundled=())[0]
     if thread := children.get(THREAD):
         relations[THREAD] = {
             "latest_event": show([thread[-1]], bundled=_BUNDLED_IN_THREADS)[0],

@@ -43,7 +43,30 @@ def client_events(
     events that are shown as state: they carry no aggregations and no `membership`, which a large state would pay for.
     """
     bundled = BUNDLED if in_timeline else ()
-    return _show(db, events, reader, now_ms, bundled, with_room_id=with_room_id, with_membership=in_timeline)
+    rooms = _Visibilities(db, reader.user_id) if in_timeline else None
+    return _show(db, events, reader, now_ms, bundled=bundled, rooms=rooms, with_room_id=with_room_id)
+
+
+class _Visibilities:
+    """The history visibility of each room of which an answer has events."""
+
+    def __init__(self, db: Db, user_id: str) -> None:
+        self._db = db
+        self._user_id = user_id
+        self._rooms: dict[int, HistoryVisibility] = {}
+
+    def may_see(self, event: PersistedEvent) -> bool:
+        return self._of_room(event).may_see(event)
+
+    def membership_at(self, event: PersistedEvent) -> str:
+        """The reader's membership at an event."""
+        return self._of_room(event).membership_at(event)
+
+    def _of_room(self, event: PersistedEvent) -> HistoryVisibility:
+        if event.room_nid not in self._rooms:
+            room = get_room(self._db, event.room_nid)
+            self._rooms[event.room_nid] = HistoryVisibility(self._db, room, self._user_id)
+        return self._rooms[event.room_nid]
 
 
 def _show(
@@ -51,17 +74,15 @@ def _show(
     events: Sequence[PersistedEvent],
     reader: Reader,
     now_ms: int,
-    bundled: Sequence[str],
     *,
+    bundled: Sequence[str],
+    rooms: _Visibilities | None,
     with_room_id: bool = True,
-    with_membership: bool = True,
 ) -> list[JsonDict]:
     transaction_ids = _transaction_ids(db, events, reader)
     redactions = select_events(db, {event.redacted_by for event in events if event.redacted_by is not None})
-    memberships = _memberships(db, events, reader) if with_membership else {}
-    aggregations = select_aggregations(
-        db, events, bundled, reader_id=reader.user_id, show=partial(_show, db, reader=reader, now_ms=now_ms)
-    )
+    memberships = {} if rooms is None else {event.event_nid: rooms.membership_at(event) for event in events}
+    aggregations = {} if rooms is None else _aggregations(db, events, reader, now_ms, bundled=bundled, rooms=rooms)
     previous = _select_previous(db, events)
     shown = []
     for event in events:
@@ -80,13 +101,17 @@ def _show(
     return shown
 
 
-def _memberships(db: Db, events: Sequence[PersistedEvent], reader: Reader) -> dict[int, str]:
-    """The reader's membership at each event."""
-    rooms: dict[int, HistoryVisibility] = {}
-    for event in events:
-        if event.room_nid not in rooms:
-            rooms[event.room_nid] = HistoryVisibility(db, get_room(db, event.room_nid), reader.user_id)
-    return {event.event_nid: rooms[event.room_nid].membership_at(event) for event in events}
+def _aggregations(
+    db: Db,
+    events: Sequence[PersistedEvent],
+    reader: Reader,
+    now_ms: int,
+    *,
+    bundled: Sequence[str],
+    rooms: _Visibilities,
+) -> dict[int, JsonDict]:
+    show = partial(_show, db, reader=reader, now_ms=now_ms, rooms=rooms)
+    return select_aggregations(db, events, bundled, reader_id=reader.user_id, may_see=rooms.may_see, show=show)
 
 
 def _transaction_ids(db: Db, events: Sequence[PersistedEvent], reader: Reader) -> dict[int, str]:

@@ -9,6 +9,7 @@ from tabstead.protocol.auth_rules import RoomState
 from tabstead.protocol.auth_rules.room_state import CREATE, POWER_LEVELS
 from tabstead.protocol.events import redact_event
 from tabstead.protocol.identifiers import find_server_name_of
+from tabstead.rooms.search_index import forget_words
 from tabstead.storage.database import Db
 from tabstead.storage.events import (
     PersistedEvent,
@@ -64,6 +65,7 @@ def _redact(db: Db, room: Room, target: PersistedEvent, redaction: PersistedEven
     # the redaction event's sender matches that of the original event's sender."
     same_server = find_server_name_of(redaction.event.sender) == find_server_name_of(target.event.sender)
     if same_server or _has_redact_level(db, room, redaction.state_before, redaction.event.sender):
+        forget_words(db, target)
         update_redacted(db, target.event_nid, redact_event(target.event.pdu, room.version), redaction.event_nid)
         delete_relation(db, target.event_nid)
 

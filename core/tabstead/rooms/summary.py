@@ -81,7 +81,7 @@ def may_preview(db: Db, room: Room, user_id: str | None) -> bool:
 def _summarise(db: Db, room: Room, state: State) -> JsonDict:
     summary = {
         "name": _text(state, _NAME, "name"),
-        "topic": plain_topic(_content(state, _TOPIC)),
+        "topic": next(iter(plain_topics(_content(state, _TOPIC))), None),
         "canonical_alias": _text(state, _CANONICAL_ALIAS, "alias"),
         "avatar_url": _text(state, _AVATAR, "url"),
         "join_rule": _text(state, _JOIN_RULES, "join_rule"),
@@ -96,16 +96,17 @@ def _summarise(db: Db, room: Room, state: State) -> JsonDict:
     }
 
 
-def plain_topic(content: Mapping[str, Any]) -> str | None:
-    """A topic in plain text: the first such representation in `m.topic`, else `topic`."""
+def plain_topics(content: Mapping[str, Any]) -> list[str]:
+    """What an `m.room.topic` says in plain text: each such representation in `m.topic`, then `topic`."""
     rich = content.get("m.topic")
     texts = rich.get("m.text") if isinstance(rich, dict) else None
-    for text in texts if isinstance(texts, list) else ():
-        if isinstance(text, dict) and text.get("mimetype", "text/plain") == "text/plain":
-            body = text.get("body")
-            return body if isinstance(body, str) else None
-    topic = content.get("topic")
-    return topic if isinstance(topic, str) and topic else None
+    plain = [
+        text.get("body")
+        for text in (texts if isinstance(texts, list) else ())
+        if isinstance(text, dict) and text.get("mimetype", "text/plain") == "text/plain"
+    ]
+    said = (text for text in (*plain, content.get("topic")) if isinstance(text, str) and text)
+    return list(dict.fromkeys(said))
 
 
 def _content(state: State, state_tuple: StateTuple) -> Mapping[str, Any]:
