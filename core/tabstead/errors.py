@@ -39,7 +39,8 @@
     │   └── OutboundTooLarge             its answer is bigger than the asker wants
     ├── InvalidConfiguration         the operator's file says something impossible: refuse to start
     ├── ServerNameMismatch           the database is another server's: refuse to open it
-    └── DatabaseTooNew               the database was written by a newer Tabstead: refuse to open it
+    ├── DatabaseTooNew               the database was written by a newer Tabstead: refuse to open it
+    └── ImportRefused                another server's data can't be taken over, or not into this database
 
 Anything else that escapes is a bug: logged with its traceback, answered with 500 M_UNKNOWN.
 `MatrixError` is caught at one border, `tabstead.homeserver`.
@@ -82,6 +83,10 @@ class ServerNameMismatch(TabsteadError):
 
 class DatabaseTooNew(TabsteadError):
     """The database's schema version is newer than this code knows."""
+
+
+class ImportRefused(TabsteadError):
+    """Another server's data can't be taken over, or not into this database; the sentence says why."""
 
 
 class MatrixError(TabsteadError):

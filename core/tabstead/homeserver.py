@@ -22,7 +22,7 @@ from tabstead.http import Request, Response, json_response
 from tabstead.media.thumbnails import Thumbnailer
 from tabstead.media.url_previews import UrlPreviewer
 from tabstead.outbound import Outbound
-from tabstead.protocol.signatures import SigningKey
+from tabstead.protocol.signatures import SEED_BYTES, SigningKey
 from tabstead.push.actions import record_push_actions
 from tabstead.rooms.local_server import Follower, LocalServer
 from tabstead.rooms.search_index import follow_for_search
@@ -37,6 +37,8 @@ from tabstead.sync.long_poll import LongPoll
 logger = logging.getLogger(__name__)
 
 _KEY_FACT: Final = "signing_key_seed"
+_KEY_ID_FACT: Final = "signing_key_id"
+_DEFAULT_KEY_ID: Final = "ed25519:1"
 _NAME_FACT: Final = "server_name"
 
 _ROUTER: Final = build_router(*ROUTES)
@@ -72,14 +74,14 @@ class Homeserver:
         another name: it is in every identifier there, so it can't change.
         """
         name = configuration.server_name
-        seed, position = await database.write(lambda db: (_identify(db, name), select_position(db)))
+        signing_key, position = await database.write(lambda db: (_identify(db, name), select_position(db)))
         notifier, typing_users = Notifier(position), TypingUsers(now_ms)
         context = Context(
             configuration=configuration,
             database=database,
             local_server=LocalServer(
                 name=name,
-                signing_key=SigningKey(key_id="ed25519:1", seed=seed),
+                signing_key=signing_key,
                 now_ms=now_ms,
                 followers=_build_followers(configuration),
             ),
@@ -158,14 +160,21 @@ def find_server_name(db: Db) -> str | None:
     return None if name is None else name.decode()
 
 
-def _identify(db: Db, server_name: str) -> bytes:
-    """Check whose database it is, or make it this server's; the seed of its signing key."""
+def insert_identity(db: Db, server_name: str, signing_key: SigningKey | None = None) -> None:
+    """Make a new database this server's, with a key of its own, or with one that the server has elsewhere."""
+    insert_fact(db, _NAME_FACT, server_name.encode())
+    insert_fact(db, _KEY_FACT, secrets.token_bytes(SEED_BYTES) if signing_key is None else signing_key.seed)
+    if signing_key is not None:
+        insert_fact(db, _KEY_ID_FACT, signing_key.key_id.encode())
+
+
+def _identify(db: Db, server_name: str) -> SigningKey:
+    """Check whose database it is, or make it this server's; its signing key."""
     stored = find_server_name(db)
     if stored is None:
-        insert_fact(db, _NAME_FACT, server_name.encode())
-        insert_fact(db, _KEY_FACT, secrets.token_bytes(32))
+        insert_identity(db, server_name)
     elif stored != server_name:
         raise ServerNameMismatch(configured=server_name, stored=stored)
-    seed = find_fact(db, _KEY_FACT)
+    seed, key_id = find_fact(db, _KEY_FACT), find_fact(db, _KEY_ID_FACT)
     assert seed is not None, "name and key are written in one transaction"
-    return seed
+    return SigningKey(key_id=_DEFAULT_KEY_ID if key_id is None else key_id.decode(), seed=seed)

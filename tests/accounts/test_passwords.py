@@ -45,3 +45,16 @@ def test_pynacl_is_not_loaded_before_it_is_needed() -> None:
     code = "import sys, tabstead.homeserver; print(sorted({'nacl', 'cffi', 'signedjson'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_bcrypt_hash_from_another_server_still_holds() -> None:
+    hashed = "$2a$04$uFx7uc8IvRotd6K2kmG/jeO0GhiZzQWP/FyRSZHSSFauZAhFbR0L2"
+    assert is_password("correct horse", hashed)
+    assert not is_password("battery staple", hashed)
+    assert not is_password("x" * 5000, hashed)
+    assert not is_password("correct horse", hashed[:40])
+
+
+def test_without_bcrypt_nothing_matches_its_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bcrypt", None)
+    assert not is_password("correct horse", "$2a$04$uFx7uc8IvRotd6K2kmG/jeO0GhiZzQWP/FyRSZHSSFauZAhFbR0L2")

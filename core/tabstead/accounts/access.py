@@ -94,6 +94,11 @@ def grant_tokens(
     )
 
 
+def adopt_token(db: Db, user_id: str, device_id: str, access_token: str) -> None:
+    """Let an access token that another server has given to a device hold here as well."""
+    access_tokens.insert_access_token(db, _hash(access_token), user_id, device_id)
+
+
 def refresh_tokens(db: Db, refresh_token: str, now_ms: int) -> Grant:
     """Exchange a refresh token for new tokens. Raises UnknownToken."""
     pair = access_tokens.find_refreshable(db, _hash(refresh_token))

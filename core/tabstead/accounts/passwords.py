@@ -2,6 +2,9 @@
 
 A hash takes a tenth of a second or so, therefore it is computed outside of a transaction. Here alone PyNaCl is loaded
 for passwords, and only when one is hashed or verified.
+
+Users who moved here from another server have its bcrypt hashes until they change their passwords. They are verified
+where the package `bcrypt` is, which is on a native server; elsewhere nothing matches them.
 """
 
 from typing import Final
@@ -11,6 +14,10 @@ from tabstead.errors import InvalidParam, WeakPassword
 _PASSES: Final = 2
 _MEMORY_BYTES: Final = 19 * 1024 * 1024
 _MAX_BYTES: Final = 4096
+
+_BCRYPT_PREFIXES: Final = ("$2a$", "$2b$", "$2y$")
+_BCRYPT_BYTES: Final = 72
+"""Of a password that are hashed: the rest never mattered."""
 
 _NOBODYS_HASH: Final = (
     "$argon2id$v=19$m=19456,t=2,p=1$rSs7Y8Y1Dpmkqj0UiV0Wdw$AwVfmOZyVqzcTtQbEPsN4HSXGVnlxpsvVTpJoxCbIyI"
@@ -32,6 +39,8 @@ def hash_password(password: str) -> str:
 
 def is_password(password: str, password_hash: str | None) -> bool:
     """Whether the password has this hash. Without a hash the answer is no, and takes as long."""
+    if password_hash is not None and password_hash.startswith(_BCRYPT_PREFIXES):
+        return _is_bcrypt(password, password_hash)
     from nacl import pwhash
     from nacl.exceptions import InvalidkeyError
 
@@ -40,6 +49,17 @@ def is_password(password: str, password_hash: str | None) -> bool:
     except InvalidkeyError:
         return False
     return password_hash is not None
+
+
+def _is_bcrypt(password: str, password_hash: str) -> bool:
+    try:
+        import bcrypt
+    except ImportError:
+        return False
+    try:
+        return bcrypt.checkpw(_encode(password)[:_BCRYPT_BYTES], password_hash.encode("ascii"))
+    except ValueError:  # not a hash, or a password with a zero byte
+        return False
 
 
 def _encode(password: str) -> bytes:

@@ -4,6 +4,9 @@
 standard output, a line per port; from the first such line on, connections are answered. SIGTERM and SIGINT end it:
 those who wait for news are answered, running requests are finished, the database is closed, and the exit code is 0.
 A wrong configuration is exit code 2, a port or a database that can't be opened is 1.
+
+`tabstead import-dendrite --config FILE --roomserver FILE` moves a server from Dendrite into a new database; begun again
+after it was killed, it goes on. See docs/moving-from-dendrite.md.
 """
 
 import argparse
@@ -39,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _build_parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        asyncio.run(serve_homeserver(read_settings(options.config)))
+        options.run(read_settings(options.config), options)
     except InvalidConfiguration as error:
         for problem in error.problems:
             print(f"tabstead: {options.config}: {problem}", file=sys.stderr)
@@ -57,10 +60,45 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tabstead", description="A Matrix homeserver.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve_command = commands.add_parser("serve", help="run the homeserver until SIGTERM or SIGINT")
-    serve_command.add_argument(
-        "--config", type=Path, required=True, metavar="FILE", help="the configuration, see docs/configuration.md"
+    serve_command.set_defaults(run=lambda settings, _: asyncio.run(serve_homeserver(settings)))
+    import_command = commands.add_parser(
+        "import-dendrite", help="make a new database of a Dendrite server's, which must not run meanwhile"
     )
+    import_command.set_defaults(run=_import_dendrite)
+    for command in (serve_command, import_command):
+        command.add_argument(
+            "--config", type=Path, required=True, metavar="FILE", help="the configuration, see docs/configuration.md"
+        )
+    import_command.add_argument(
+        "--roomserver", type=Path, required=True, metavar="FILE", help="Dendrite's database of rooms"
+    )
+    for name, meaning in (
+        ("accounts", "its database of accounts"),
+        ("devices", "its database of devices; needs the accounts and the keys"),
+        ("keys", "its database of the devices' keys"),
+        ("signing-key", "its matrix_key.pem: the server keeps its signing key"),
+    ):
+        import_command.add_argument(f"--{name}", type=Path, metavar="FILE", help=meaning)
     return parser
+
+
+def _import_dendrite(settings: Settings, options: argparse.Namespace) -> None:
+    """Import, saying on standard output how far it is and what was taken in the end."""
+    from tabstead.native.dendrite_import import Sources, import_dendrite
+
+    sources = Sources(
+        roomserver=options.roomserver,
+        accounts=options.accounts,
+        devices=options.devices,
+        keys=options.keys,
+        signing_key=options.signing_key,
+    )
+    counts = asyncio.run(
+        import_dendrite(sources, settings.database.path, settings.server_name, lambda line: print(line, flush=True))
+    )
+    for kind, count in sorted(counts.items()):
+        print(f"{count:>9} {kind}")
+    print(f"finished: {settings.database.path}")
 
 
 async def serve_homeserver(settings: Settings) -> None:

@@ -90,6 +90,25 @@ def update_current(
         )
 
 
+def insert_entries(db: Db, room_nid: int, entries: Iterable[tuple[int, int]]) -> None:
+    """Lay out entries, each a tuple_nid and an event_nid, of a state that is not the room's `state_snapshot` yet."""
+    db.executemany(
+        "INSERT INTO current_state (room_nid, tuple_nid, event_nid) VALUES (?, ?, ?)",
+        [(room_nid, tuple_nid, event_nid) for tuple_nid, event_nid in entries],
+    )
+
+
+def insert_change(
+    db: Db, room_nid: int, position: int, tuple_nid: int, *, event_nid: int, previous_nid: int | None
+) -> None:
+    """Record a change of the past, which the laid out state has had already."""
+    db.execute(
+        "INSERT INTO current_state_changes (stream_position, room_nid, tuple_nid, event_nid, previous_nid)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (position, room_nid, tuple_nid, event_nid, previous_nid),
+    )
+
+
 def select_replaced(db: Db, event_nids: Iterable[int]) -> dict[int, int | None]:
     """What each of these events replaced in the current state, None for nothing.
 
