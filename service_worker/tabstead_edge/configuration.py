@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tabstead import configuration
-from tabstead.configuration import Configuration, Media, TableReader
+from tabstead.configuration import Configuration, Media, TableReader, UrlPreviews
 from tabstead.errors import InvalidConfiguration
 from tabstead.protocol.identifiers import is_server_name
 

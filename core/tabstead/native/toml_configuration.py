@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tabstead import configuration
-from tabstead.configuration import Configuration, Media, RateLimits, TableReader
+from tabstead.configuration import Configuration, Media, RateLimits, TableReader, UrlPreviews
 from tabstead.errors import InvalidConfiguration
 from tabstead.protocol.identifiers import is_server_name
 
@@ -95,6 +95,7 @@ class Settings:
             registration=self.registration,
             rate_limits=self.rate_limits,
             max_upload_bytes=self.media.max_upload_bytes,
+            url_previews=self.url_previews,
             search=self.search,
         )
 
