@@ -18,17 +18,97 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A document that a new user has to accept, in one language. Languages of one document share id and version."""
+
+    id: str
+    version: str
+    name: str
+    url: str
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """Who may create accounts."""
+    """Who may create accounts, and what they have to show."""
 
     open: bool = True
     shared_secret: str | None = None
     guests: bool = False
+    requires_token: bool = False
+    tokens: tuple[str, ...] = ()
+    """Good for any number of uses, beside those that administrators make."""
+    requires_email: bool = False
+    terms: tuple[Policy, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityProvider:
+    """An OpenID Connect provider that users may log in with."""
+
+    id: str
+    name: str
+    issuer: str
+    client_id: str
+    client_secret: str | None = None
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    localpart_claim: str = "preferred_username"
+    display_name_claim: str = "name"
+    email_claim: str = "email"
+    registers: bool = True
+    """Whether who is not known yet gets an account."""
+    brand: str | None = None
+    icon: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SingleSignOn:
+    """`/login/sso/redirect`."""
+
+    trusted_clients: tuple[str, ...] = ()
+    """Beginnings of redirect URLs that get a login token without a question."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth:
+    """The OAuth 2.0 API."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """So many requests at once, and another one after each `refill_ms`."""
+
+    burst: int
+    refill_ms: int
+
+    @property
+    def is_valid(self) -> bool:
+        return self.burst > 0 and self.refill_ms > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimits:
+    """Whether callers are slowed down, and what differs from the rates in `tabstead.client_api.rate_limits`."""
+
     enabled: bool = True
+    asking: Rate | None = None
+    sending: Rate | None = None
+    joining: Rate | None = None
+    creating_rooms: Rate | None = None
+    reporting: Rate | None = None
+    looking_up: Rate | None = None
+    previewing: Rate | None = None
+    registering: Rate | None = None
+    logging_in: Rate | None = None
+    wrong_passwords: Rate | None = None
+
+    @property
+    def rates(self) -> Mapping[str, Rate]:
+        """The rates that are given, by the names of their limits."""
+        given = {option.name: getattr(self, option.name) for option in fields(self) if option.name != "enabled"}
+        return {name: rate for name, rate in given.items() if rate is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +137,55 @@ class UrlPreviews:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """The TURN server that clients are told of."""
+
+    uris: tuple[str, ...] = ()
+    shared_secret: str | None = None
+    """Shared with the TURN server, which then lets in whoever has credentials made with it."""
+    username: str = ""
+    password: str = ""
+    """Everybody's, where there is no shared secret."""
+    lifetime_seconds: int = 24 * 60 * 60
+
+    @property
+    def is_valid(self) -> bool:
+        return all(uri.startswith(("turn:", "turns:", "stun:")) for uri in self.uris) and self.lifetime_seconds > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WellKnown:
+    """What `/.well-known/matrix/…` says beside the server's own address."""
+
+    identity_server: str | None = None
+    policy_server_key: str | None = None
+    """The Ed25519 public key of the policy server of this name, in unpadded base64."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """More keys of `/.well-known/matrix/client`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Somebody to turn to."""
+
+    role: str = "m.role.admin"
+    matrix_id: str | None = None
+    email_address: str | None = None
+
+    @property
+    def is_valid(self) -> bool:
+        return self.matrix_id is not None or self.email_address is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Support:
+    """Where users find help with this server."""
+
+    page: str | None = None
+    contacts: tuple[Contact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """The whole homeserver's configuration."""
 
@@ -65,10 +194,18 @@ class Configuration:
     """Where clients reach the Client-Server API: for `/.well-known/matrix/client`."""
     registration: Registration = field(default_factory=Registration)
     rate_limits: RateLimits = field(default_factory=RateLimits)
+    identity_providers: tuple[IdentityProvider, ...] = ()
+    single_sign_on: SingleSignOn = field(default_factory=SingleSignOn)
+    oauth: OAuth = field(default_factory=OAuth)
+    has_cookies: bool = True
+    """Whether responses can set cookies: a service worker's can't."""
     sync_timeout_cap_ms: int | None = None
     """The longest that a `/sync` may wait; a browser kills its worker soon after 25 seconds."""
     max_upload_bytes: int = 50 * 1024 * 1024
     url_previews: UrlPreviews = field(default_factory=UrlPreviews)
+    turn: Turn = field(default_factory=Turn)
+    well_known: WellKnown = field(default_factory=WellKnown)
+    support: Support = field(default_factory=Support)
     search: Search = field(default_factory=Search)
 
 

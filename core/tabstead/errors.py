@@ -17,13 +17,16 @@
     │   │   ├── IncompatibleRoomVersion      M_INCOMPATIBLE_ROOM_VERSION
     │   │   ├── BadState                     M_BAD_STATE
     │   │   ├── BadAlias                     M_BAD_ALIAS
-    │   │   └── InvalidSignature             M_INVALID_SIGNATURE
+    │   │   ├── InvalidSignature             M_INVALID_SIGNATURE
+    │   │   └── UnknownPos                   M_UNKNOWN_POS: sliding sync begins anew
     │   ├── Unauthenticated              401
     │   │   ├── MissingToken                 M_MISSING_TOKEN
     │   │   ├── UnknownToken                 M_UNKNOWN_TOKEN
+    │   │   ├── UserLocked                   M_USER_LOCKED, as a soft logout
     │   │   └── InteractiveAuthRequired      the body of user-interactive authentication
     │   ├── Forbidden                    403 M_FORBIDDEN
     │   │   ├── UserDeactivated              M_USER_DEACTIVATED
+    │   │   ├── UserSuspended                M_USER_SUSPENDED
     │   │   ├── WrongRoomKeysVersion         M_WRONG_ROOM_KEYS_VERSION
     │   │   └── CannotLeaveServerNoticeRoom  M_CANNOT_LEAVE_SERVER_NOTICE_ROOM
     │   ├── NotFound                     404 M_NOT_FOUND
@@ -184,6 +187,10 @@ class InvalidSignature(BadRequest):
     errcode = "M_INVALID_SIGNATURE"
 
 
+class UnknownPos(BadRequest):
+    errcode = "M_UNKNOWN_POS"
+
+
 class Unauthenticated(MatrixError):
     status = 401
 
@@ -201,6 +208,18 @@ class UnknownToken(Unauthenticated):
 
     def to_json(self) -> dict[str, Any]:
         return {**super().to_json(), "soft_logout": self.soft_logout}
+
+
+class UserLocked(Unauthenticated):
+    """An administrator has locked the account; its tokens hold again once it is unlocked."""
+
+    errcode = "M_USER_LOCKED"
+
+    def __init__(self) -> None:
+        super().__init__("This account has been locked.")
+
+    def to_json(self) -> dict[str, Any]:
+        return {**super().to_json(), "soft_logout": True}
 
 
 class InteractiveAuthRequired(Unauthenticated):
@@ -225,6 +244,13 @@ class Forbidden(MatrixError):
 
 class UserDeactivated(Forbidden):
     errcode = "M_USER_DEACTIVATED"
+
+
+class UserSuspended(Forbidden):
+    errcode = "M_USER_SUSPENDED"
+
+    def __init__(self) -> None:
+        super().__init__("A suspended account can't do this.")
 
 
 class WrongRoomKeysVersion(Forbidden):

@@ -19,6 +19,7 @@ from tabstead.client_api.routes import build_router
 from tabstead.configuration import Configuration
 from tabstead.errors import MatrixError, ServerNameMismatch
 from tabstead.http import Request, Response, json_response
+from tabstead.mail import Mailer
 from tabstead.media.thumbnails import Thumbnailer
 from tabstead.media.url_previews import UrlPreviewer
 from tabstead.outbound import Outbound
@@ -67,6 +68,7 @@ class Homeserver:
         now_ms: Callable[[], int],
         thumbnailer: Thumbnailer | None = None,
         outbound: Outbound | None = None,
+        mailer: Mailer | None = None,
     ) -> "Homeserver":
         """Bring the database's homeserver to life; a new database gets a signing key and the configured server name.
 
@@ -95,11 +97,15 @@ class Homeserver:
                 now_ms=now_ms,
                 timeout_cap_ms=configuration.sync_timeout_cap_ms,
             ),
+            ),
             thumbnailer=thumbnailer,
             outbound=outbound,
             url_previewer=_build_url_previewer(configuration, outbound, database),
+            mailer=mailer,
             life=Life(name=secrets.token_hex(8)),
-            rate_limiter=RateLimiter(now_ms, enabled=configuration.rate_limits.enabled),
+            rate_limiter=RateLimiter(
+                now_ms, enabled=configuration.rate_limits.enabled, rates=configuration.rate_limits.rates
+            ),
         )
         return cls(context)
 

@@ -25,6 +25,11 @@ DESCRIPTION: Final = Path(__file__).parents[3] / "shared" / "spec" / "client-ser
 _METHODS: Final = ("get", "put", "post", "delete")
 _JSON: Final = "application/json"
 _ERROR_CODE: Final = re.compile(r"M_[A-Z0-9_]+|[a-z0-9_.-]+\.[a-zA-Z0-9_.-]+")
+_OTHER_STANDARDS: Final = (
+    "/_matrix/client/web/",
+    "/_matrix/client/oauth2/",
+    "/_matrix/client/v3/auth/",
+)
 _ANY_BYTES: Final = "application/octet-stream"
 
 _HTTPS_OWN: Final = frozenset({206, 304, 416})
@@ -136,7 +141,7 @@ class ClientServerApi:
         found = list(_missing_headers(answered))
         if answered.status in _HTTPS_OWN:
             return found
-        if answered.status >= 400 and (operation is not None or asked.path.startswith("/_matrix/")):
+        if answered.status >= 400 and (operation is not None or _is_matrix(asked.path)):
             found += self._error_problems(answered)
         if operation is not None and not _wants_other_events(asked):
             found += self._response_problems(operation, answered)
@@ -206,6 +211,11 @@ def _operations(description: Json) -> Iterator[Operation]:
                 template=template,
                 responses=item[method]["responses"],
             )
+
+
+def _is_matrix(path: str) -> bool:
+    """Whether errors are those of the Client-Server API: pages have errors for people, OAuth 2.0 has its own."""
+    return path.startswith("/_matrix/") and not path.startswith(_OTHER_STANDARDS)
 
 
 def _schema(name: str) -> str:

@@ -26,6 +26,8 @@ from tabstead.accounts.registration import create_user
 from tabstead.configuration import Configuration, RateLimits, Registration
 from tabstead.homeserver import Homeserver
 from tabstead.http import Request, Response
+from tabstead.mail import Mailer
+from tabstead.outbound import Outbound
 from tabstead.protocol.identifiers import ServerName, build_user_id
 from tabstead.storage.database import Database, Db
 
@@ -70,20 +72,37 @@ class TestServer:
         self.configuration = configuration
         self.clock = clock
         self.validates = True
+        self.outbound: Outbound | None = None
+        """What it asks other servers with, from its next start on."""
+        self.mailer: Mailer | None = None
+        """What it sends email with, likewise."""
         self.homeserver: Homeserver
 
     @classmethod
-    async def open(cls, folder: Path, server_name: str = "tab.test", **configuration: Any) -> "TestServer":
+    async def open(
+        cls,
+        folder: Path,
+        server_name: str = "tab.test",
+        *,
+        outbound: Outbound | None = None,
+        mailer: Mailer | None = None,
+        **configuration: Any,
+    ) -> "TestServer":
         """Start a server whose database lies in the folder; guests may register, and nothing is rate limited."""
         options = {"registration": Registration(guests=True), "rate_limits": RateLimits(enabled=False)} | configuration
         settled = Configuration(server_name=server_name, base_url=f"https://{server_name}", **options)
         server = cls(folder / f"{server_name}.sqlite", settled, Clock())
+        server.outbound, server.mailer = outbound, mailer
         await server.start()
         return server
 
     async def start(self) -> None:
         self.homeserver = await Homeserver.open(
-            configuration=self.configuration, database=await Database.open(self._path), now_ms=self.clock
+            configuration=self.configuration,
+            database=await Database.open(self._path),
+            now_ms=self.clock,
+            outbound=self.outbound,
+            mailer=self.mailer,
         )
 
     async def close(self) -> None:

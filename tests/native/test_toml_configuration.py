@@ -3,7 +3,7 @@
 import re
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -69,6 +69,16 @@ def test_https_alone_opens_no_plain_port() -> None:
         ('server_name = "a"\n[registration]\nshared_secret = ""', "registration.shared_secret must not be empty."),
         ('server_name = "a"\ndatabase = "x.db"', "database must be a table, not 'x.db'."),
         ('server_name = "a"\n[media]\nmax_upload_bytes = 0', "media.max_upload_bytes must be more than 0."),
+        ('server_name = "a"\n[email]\nsmtp_host = "b"', "email.smtp_host needs email.sender."),
+        ('server_name = "a"\n[email]\nsecurity = "ssl"', 'email.security must be "starttls", "tls" or "none".'),
+        (
+            'server_name = "a"\n[registration]\nrequires_email = true',
+            "registration.requires_email needs email.smtp_host.",
+        ),
+        (
+            'server_name = "a"\n[[registration.terms]]\nid = "b"\nversion = "1"\nname = "c"',
+            "registration.terms[0].url is missing.",
+        ),
         (
             'server_name = "a"\n[outbound]\nallowed_networks = ["10.0.0.0/40"]',
             'outbound.allowed_networks must be networks such as "10.0.0.0/8".',
@@ -105,8 +115,12 @@ def options(kind: type[Any] = Settings, path: str = "") -> set[str]:
     found: set[str] = set()
     for option in fields(kind):
         option_type = get_type_hints(kind)[option.name]
-        nested = isinstance(option_type, type) and is_dataclass(option_type)
-        found |= options(option_type, f"{option.name}.") if nested else {path + option.name}
+        item_type = get_args(option_type)[0] if get_origin(option_type) is tuple else option_type
+        nested = isinstance(item_type, type) and is_dataclass(item_type)
+        if nested:
+            found |= options(item_type, f"{path}{option.name}.")
+        if not nested or item_type is not option_type:
+            found.add(path + option.name)
     return found
 
 

@@ -13,13 +13,19 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from tabstead.errors import UnknownToken
+from tabstead.errors import UnknownToken, UserLocked
 from tabstead.storage import access_tokens, devices
 from tabstead.storage.access_tokens import AccessToken
 from tabstead.storage.database import Db
 
 EXPIRES_IN_MS: Final = 60 * 60 * 1000
 """How long an access token of a client lives that can refresh it; others live until they are given up."""
+
+OAUTH_EXPIRES_IN_MS: Final = 5 * 60 * 1000
+"""The same with the OAuth 2.0 API, where "the access token MUST be short-lived"."""
+
+_REMEMBERED_MS: Final = 30 * 24 * 60 * 60 * 1000
+"""How long a spent refresh token of the OAuth 2.0 API is recognized."""
 
 _SEEN_EVERY_MS: Final = 60 * 60 * 1000
 
@@ -31,8 +37,12 @@ class Requester:
     user_id: str
     device_id: str
     is_guest: bool = False
+    is_admin: bool = False
+    is_locked: bool = False
     unused_token: bytes | None = None
     """The hash of a refreshed token that is used for the first time: for `record_use`."""
+    oauth_client_id: str | None = None
+    """The client that the token was given to over the OAuth 2.0 API; None: over the legacy API."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,40 +67,72 @@ def authenticate(db: Db, access_token: str, now_ms: int) -> Requester:
         user_id=token.user_id,
         device_id=token.device_id,
         is_guest=token.is_guest,
+        is_admin=token.is_admin,
+        is_locked=token.is_locked,
         unused_token=token.token_hash if token.replaces is not None else None,
+        oauth_client_id=token.oauth_client_id,
     )
 
 
 def record_use(db: Db, requester: Requester, address: str, now_ms: int) -> None:
     """Note that the requester's token was used from an address."""
     if requester.unused_token is not None:
-        access_tokens.delete_replaced(db, requester.unused_token)
+        _end_replaced(db, requester.unused_token, requester.oauth_client_id, now_ms)
     devices.update_last_seen(
         db, requester.user_id, requester.device_id, address, now_ms=now_ms, older_than=now_ms - _SEEN_EVERY_MS
     )
 
 
 def grant_tokens(
-    db: Db, user_id: str, device_id: str, *, refreshable: bool, now_ms: int, replaces: AccessToken | None = None
+    db: Db,
+    user_id: str,
+    device_id: str,
+    *,
+    refreshable: bool,
+    now_ms: int,
+    replaces: AccessToken | None = None,
+    oauth_client_id: str | None = None,
 ) -> Grant:
     """New tokens for a device. They expire when the client can refresh them."""
     access_token = f"tsa_{secrets.token_urlsafe(32)}"
     refresh_token = f"tsr_{secrets.token_urlsafe(32)}" if refreshable else None
+    lives_ms = EXPIRES_IN_MS if oauth_client_id is None else OAUTH_EXPIRES_IN_MS
     access_tokens.insert_access_token(
         db,
         _hash(access_token),
         user_id,
         device_id,
-        expires_ts=now_ms + EXPIRES_IN_MS if refreshable else None,
+        expires_ts=now_ms + lives_ms if refreshable else None,
         refresh_token_hash=_hash(refresh_token) if refresh_token is not None else None,
         replaces=replaces.token_hash if replaces is not None else None,
+        oauth_client_id=oauth_client_id,
     )
     return Grant(
         user_id=user_id,
         device_id=device_id,
         access_token=access_token,
         refresh_token=refresh_token,
-        expires_in_ms=EXPIRES_IN_MS if refreshable else None,
+        expires_in_ms=lives_ms if refreshable else None,
+    )
+
+
+def refresh_tokens(db: Db, refresh_token: str, now_ms: int, *, oauth_client_id: str | None = None) -> Grant:
+    """Exchange a refresh token for new tokens, over the API that it was given by. Raises UnknownToken."""
+    pair = access_tokens.find_refreshable(db, _hash(refresh_token))
+    if pair is None or pair.oauth_client_id != oauth_client_id:
+        raise UnknownToken("This refresh token is not known here.")
+    if pair.is_locked:
+        raise UserLocked
+    _end_replaced(db, pair.token_hash, pair.oauth_client_id, now_ms)
+    access_tokens.delete_replacements(db, pair.token_hash)
+    return grant_tokens(
+        db,
+        pair.user_id,
+        pair.device_id,
+        refreshable=True,
+        now_ms=now_ms,
+        replaces=pair,
+        oauth_client_id=oauth_client_id,
     )
 
 
@@ -99,14 +141,22 @@ def adopt_token(db: Db, user_id: str, device_id: str, access_token: str) -> None
     access_tokens.insert_access_token(db, _hash(access_token), user_id, device_id)
 
 
-def refresh_tokens(db: Db, refresh_token: str, now_ms: int) -> Grant:
-    """Exchange a refresh token for new tokens. Raises UnknownToken."""
-    pair = access_tokens.find_refreshable(db, _hash(refresh_token))
-    if pair is None:
-        raise UnknownToken("This refresh token is not known here.")
-    access_tokens.delete_replaced(db, pair.token_hash)
-    access_tokens.delete_replacements(db, pair.token_hash)
-    return grant_tokens(db, pair.user_id, pair.device_id, refreshable=True, now_ms=now_ms, replaces=pair)
+def find_token(db: Db, token: str) -> AccessToken | None:
+    """The pair that an access token or a refresh token belongs to."""
+    token_hash = _hash(token)
+    return access_tokens.find_access_token(db, token_hash) or access_tokens.find_refreshable(db, token_hash)
+
+
+def find_device_betrayed(db: Db, refresh_token: str) -> tuple[str, str] | None:
+    """The user and device that a spent refresh token was for: two have it, and one of them stole it."""
+    return access_tokens.find_device_of_spent_token(db, _hash(refresh_token))
+
+
+def _end_replaced(db: Db, token_hash: bytes, oauth_client_id: str | None, now_ms: int) -> None:
+    """A pair is used for the first time: the pair that it replaces is good for nothing any more."""
+    if oauth_client_id is not None:
+        access_tokens.insert_spent_refresh_token(db, token_hash, now_ms=now_ms, older_than=now_ms - _REMEMBERED_MS)
+    access_tokens.delete_replaced(db, token_hash)
 
 
 def _hash(token: str) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tabstead.accounts.access import Grant, grant_tokens
+from tabstead.accounts.moderation import check_not_locked
 from tabstead.errors import InvalidParam, NotFound
 from tabstead.storage import access_tokens, devices
 from tabstead.storage.cross_signing import delete_key_signatures, select_cross_signing_keys
@@ -15,6 +16,7 @@ from tabstead.storage.device_keys import delete_device_keys, find_device_keys
 from tabstead.storage.device_lists import insert_device_list_change
 from tabstead.storage.devices import Device
 from tabstead.storage.one_time_keys import delete_one_time_keys
+from tabstead.storage.sliding_sync import delete_connections
 from tabstead.storage.to_device import delete_to_device_messages
 
 _MAX_DEVICE_ID_BYTES: Final = 512
@@ -32,10 +34,16 @@ class NewDevice:
     refreshable: bool = False
     """The client can refresh its access token."""
     address: str = ""
+    oauth_client_id: str | None = None
+    """The client that logs in over the OAuth 2.0 API."""
 
 
 def log_in(db: Db, user_id: str, new: NewDevice, now_ms: int) -> Grant:
-    """Tokens for a device of the user, new or known; a known device's old tokens end. Raises InvalidParam."""
+    """Tokens for a device of the user, new or known; a known device's old tokens end.
+
+    Raises InvalidParam, or UserLocked.
+    """
+    check_not_locked(db, user_id)
     device_id = _check_device_id(db, user_id, new.device_id) if new.device_id is not None else _generate_device_id()
     known = devices.find_device(db, user_id, device_id)
     if known is None:
@@ -51,7 +59,9 @@ def log_in(db: Db, user_id: str, new: NewDevice, now_ms: int) -> Grant:
         )
     else:
         access_tokens.delete_access_tokens(db, user_id, device_id)
-    return grant_tokens(db, user_id, device_id, refreshable=new.refreshable, now_ms=now_ms)
+    return grant_tokens(
+        db, user_id, device_id, refreshable=new.refreshable, now_ms=now_ms, oauth_client_id=new.oauth_client_id
+    )
 
 
 def delete_devices(db: Db, user_id: str, device_ids: Iterable[str]) -> None:
@@ -97,6 +107,7 @@ def _delete_device(db: Db, user_id: str, device_id: str) -> bool:
     delete_one_time_keys(db, user_id, device_id)
     delete_key_signatures(db, user_id, device_id)
     delete_to_device_messages(db, user_id, device_id)
+    delete_connections(db, user_id, device_id)
     return delete_device_keys(db, user_id, device_id)
 
 

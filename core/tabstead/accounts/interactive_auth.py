@@ -1,24 +1,52 @@
 """User-interactive authentication: a session per operation, remembered until it is used or has expired.
 
-Every flow here has a single stage, so a session is never half completed: an attempt either confirms the operation or
-is answered with the challenge once more. A session is bound to one operation (a method, a path and, with an access
-token, a user) and remembers the parameters of the request that began it, so that a client may leave them out later;
-passwords and tokens are not among them. (§ User-interactive API in the REST API)
+An operation offers flows, each a sequence of stages; when all stages of one flow are done, the operation is carried
+out. A session is bound to one operation (a method, a path and, with an access token, a user). It remembers which stages
+are done and what they have proved, and the parameters of the request that began it, so that a client may leave them out
+later; passwords and tokens are not among them. A stage may also be completed elsewhere: in a web page, by another
+identity provider. (§ User-interactive API in the REST API)
 """
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias
 
 from tabstead.errors import Forbidden, InteractiveAuthRequired, MatrixError
 from tabstead.storage.database import Db
-from tabstead.storage.interactive_auth import AuthSession, find_session, insert_session
+from tabstead.storage.interactive_auth import AuthSession, find_session, insert_session, update_completed
 
 DUMMY: Final = "m.login.dummy"
 PASSWORD: Final = "m.login.password"
+EMAIL: Final = "m.login.email.identity"
+TERMS: Final = "m.login.terms"
+REGISTRATION_TOKEN: Final = "m.login.registration_token"
+SSO: Final = "m.login.sso"
+OAUTH: Final = "m.oauth"
 
 _SECRETS: Final = frozenset({"auth", "password", "new_password", "guest_access_token"})
+
+Prove: TypeAlias = Callable[[str], Any]
+"""Judges the attempt on a stage: what it proves, as JSON that isn't null. Raises MatrixError where it fails."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What an operation wants to be shown: the stages of one of these flows, in their order."""
+
+    flows: tuple[tuple[str, ...], ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_met(self, completed: Mapping[str, Any]) -> bool:
+        return any(completed.keys() >= set(flow) for flow in self.flows)
+
+    def check_turn(self, stage: str, completed: Mapping[str, Any]) -> None:
+        """Raises Forbidden for a stage that is not the next one of any flow."""
+        if not any(stage in flow for flow in self.flows):
+            raise Forbidden(f"{stage[:80]} is not a way to authenticate here.")
+        # "The flow's stages must be completed in order."
+        if not any(stage in flow and completed.keys() >= set(flow[: flow.index(stage)]) for flow in self.flows):
+            raise Forbidden(f"Another stage comes before {stage}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +58,7 @@ class Attempt:
     session_id: str | None = None
     stage: str | None = None
     """The authentication type that the client tries to complete."""
-    failure: MatrixError | None = None
-    """Why the stage is not completed, though it was tried."""
-
-    def failed(self, failure: MatrixError | None) -> "Attempt":
-        return replace(self, failure=failure)
+    user_id: str | None = None
 
     def with_body(self, body: Mapping[str, Any]) -> "Attempt":
         return replace(self, body=body)
@@ -49,37 +73,52 @@ class Confirmed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """The client has to authenticate first, or again."""
+    """The client has to authenticate first, or again, or further."""
 
     session: AuthSession
-    stage: str
+    demand: Demand
     failure: MatrixError | None = None
 
     def to_error(self) -> InteractiveAuthRequired:
         """As the client is told; not to be raised, since the session has to stay in the database."""
         body = {
-            "flows": [{"stages": [self.stage]}],
-            "params": {},
+            "flows": [{"stages": list(flow)} for flow in self.demand.flows],
+            "params": dict(self.demand.params),
             "session": self.session.session_id,
-            "completed": [],
+            "completed": list(self.session.completed),
         }
         return InteractiveAuthRequired(body, self.failure)
 
 
-def confirm(db: Db, attempt: Attempt, stage: str, now_ms: int) -> Confirmed | Challenge:
-    """Judge an attempt on an operation that takes one stage; a session is begun where a challenge needs one."""
+def confirm(db: Db, attempt: Attempt, demand: Demand, prove: Prove, now_ms: int) -> Confirmed | Challenge:
+    """Judge an attempt on an operation; a session is begun or brought forward where a challenge needs it."""
     known = _find_own_session(db, attempt, now_ms)
-    session = known or _build_session(attempt)
-    failure = attempt.failure
-    if known is None and attempt.session_id is not None:
-        failure = Forbidden("The session of this authentication is not known, or no longer.")
-    elif attempt.stage not in {stage, None}:
-        failure = Forbidden(f"{attempt.stage} is not a way to authenticate here.")
-    if attempt.stage == stage and failure is None:
+    session, failure = known or _build_session(attempt), None
+    try:
+        if known is None and attempt.session_id is not None:
+            raise Forbidden("The session of this authentication is not known, or no longer.")
+        # "Completed stages cannot be retried by clients."
+        if attempt.stage is not None and attempt.stage not in session.completed:
+            demand.check_turn(attempt.stage, session.completed)
+            session = _with_completed(session, attempt.stage, prove(attempt.stage))
+    except MatrixError as error:
+        failure = error
+    if demand.is_met(session.completed):
         return Confirmed(session=session)
     if known is None:
         insert_session(db, session, now_ms)
-    return Challenge(session=session, stage=stage, failure=failure)
+    elif known.completed != session.completed:
+        update_completed(db, session.session_id, session.completed)
+    return Challenge(session=session, demand=demand, failure=failure)
+
+
+def complete_stage(db: Db, session: AuthSession, stage: str, proof: Any) -> None:
+    """Note that a stage was completed by other means than the client's requests."""
+    update_completed(db, session.session_id, _with_completed(session, stage, proof).completed)
+
+
+def _with_completed(session: AuthSession, stage: str, proof: Any) -> AuthSession:
+    return replace(session, completed={**session.completed, stage: proof})
 
 
 def _find_own_session(db: Db, attempt: Attempt, now_ms: int) -> AuthSession | None:
@@ -98,6 +137,7 @@ def _build_session(attempt: Attempt) -> AuthSession:
         operation=attempt.operation,
         body=_without_secrets(attempt.body),
         outcome=None,
+        user_id=attempt.user_id,
     )
 
 

@@ -8,8 +8,9 @@ from typing import TypeVar
 from tabstead.accounts.access import Requester, authenticate, record_use
 from tabstead.client_api.rate_limits import RateLimiter
 from tabstead.configuration import Configuration
-from tabstead.errors import Forbidden, MissingToken
+from tabstead.errors import Forbidden, MissingToken, UserLocked
 from tabstead.http import JsonObject, Query, Request, Response
+from tabstead.mail import Mailer
 from tabstead.media.thumbnails import Thumbnailer
 from tabstead.media.url_previews import UrlPreviewer
 from tabstead.outbound import Outbound
@@ -20,6 +21,7 @@ from tabstead.storage.positions import select_position
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.long_poll import LongPoll
+from tabstead.sync.sliding.sliding_sync import SlidingSync
 
 Result = TypeVar("Result")
 
@@ -29,6 +31,8 @@ class Access(Enum):
 
     USER = "a user's access token, no guest's"
     GUEST = "any access token, a guest's too"
+    EVEN_LOCKED = "any access token, a locked account's too"
+    ADMINISTRATOR = "an administrator's access token"
     OPTIONAL = "an access token if there is one"
     NONE = "anybody"
 
@@ -44,10 +48,13 @@ class Context:
     notifier: Notifier
     typing_users: TypingUsers
     long_poll: LongPoll
+    sliding_sync: SlidingSync
     thumbnailer: Thumbnailer | None
     outbound: Outbound | None
     """None: no other server can be asked."""
     url_previewer: UrlPreviewer | None
+    mailer: Mailer | None
+    """None: no email can be sent."""
     life: Life
     rate_limiter: RateLimiter
 
@@ -87,15 +94,19 @@ class Call:
 
     @classmethod
     def authenticated(cls, context: Context, request: Request, db: Db, access: Access) -> "Call":
-        """Check the access token as the route demands. Raises MissingToken, UnknownToken, Forbidden."""
+        """Check the access token as the route demands. Raises MissingToken, UnknownToken, UserLocked, Forbidden."""
         token = request.access_token()
         if access is Access.NONE or (access is Access.OPTIONAL and token is None):
             return cls(context=context, request=request)
         if token is None:
             raise MissingToken("This needs an access token.")
         requester = authenticate(db, token, context.now_ms())
+        if requester.is_locked and access is not Access.EVEN_LOCKED:
+            raise UserLocked
         if requester.is_guest and access is Access.USER:
             raise Forbidden("Guests may not do this.", errcode="M_GUEST_ACCESS_FORBIDDEN")
+        if not requester.is_admin and access is Access.ADMINISTRATOR:
+            raise Forbidden("Only an administrator may do this.")
         return cls(context=context, request=request, _requester=requester)
 
     @property

@@ -4,10 +4,13 @@ from typing import Any
 
 from tabstead.accounts.access import Grant, refresh_tokens
 from tabstead.accounts.devices import NewDevice, delete_all_devices, delete_devices, log_in
+from tabstead.accounts.tickets import LOGIN_TOKEN, issue_ticket, take_ticket
 from tabstead.client_api.call import Access, Call
-from tabstead.client_api.interactive_auth import find_identified_user, try_password
+from tabstead.client_api.identifiers import find_identified_user
+from tabstead.client_api.interactive_auth import carry_out_confirmed, try_password
 from tabstead.client_api.rate_limits import LOGGING_IN
 from tabstead.client_api.routes import Routes
+from tabstead.configuration import IdentityProvider
 from tabstead.errors import BadRequest, Forbidden, UserDeactivated
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.storage.database import Db
@@ -19,20 +22,39 @@ routes = Routes()
 @routes.read("GET", "/_matrix/client/v3/login", access=Access.NONE)
 def get_login_flows(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v3/login. § Login."""
-    return json_response({"flows": [{"type": "m.login.password"}]})
+    flows: list[dict[str, Any]] = [
+        {"type": "m.login.password"},
+        {"type": "m.login.token", "get_login_token": True},
+    ]
+    providers = call.context.configuration.identity_providers
+    if providers:
+        flows.append({"type": "m.login.sso", "identity_providers": [_shown(provider) for provider in providers]})
+    return json_response({"flows": flows})
 
 
 @routes.waiting("POST", "/_matrix/client/v3/login", access=Access.NONE, limit=LOGGING_IN)
 async def login(call: Call) -> Response:
     """POST /_matrix/client/v3/login. § Login."""
     body = call.body()
-    if (login_type := body.string("type")) != "m.login.password":
+    login_type = body.string("type")
+    if login_type == "m.login.token":
+        token = body.string("token")
+        return await call.context.write_once(call.request, lambda db: _log_in_by_token(call, db, token))
+    if login_type != "m.login.password":
         raise BadRequest(f"{login_type[:80]} is not a way to log in here.", errcode="M_UNKNOWN")
-    password = body.string("password")
-    name = find_identified_user(body, call.context.local_server.name)
-    user = await call.context.database.read(lambda db: _find_login_user(db, name))
-    proven_hash = try_password(call, name, user, password)
-    return await call.context.write_once(call.request, lambda db: _log_in(call, db, name, proven_hash))
+    return await _log_in_by_password(call, body)
+
+
+@routes.waiting("POST", "/_matrix/client/v1/login/get_token", access=Access.NONE, limit=LOGGING_IN)
+async def get_login_token(call: Call) -> Response:
+    """POST /_matrix/client/v1/login/get_token. § Login."""
+
+    def work(confirmed: Call, db: Db, body: JsonObject) -> Response:
+        user_id = confirmed.user_id
+        token = issue_ticket(db, LOGIN_TOKEN, {"user_id": user_id}, confirmed.now_ms, user_id=user_id)
+        return json_response({"login_token": token, "expires_in_ms": LOGIN_TOKEN.lives_ms})
+
+    return await carry_out_confirmed(call, work)
 
 
 @routes.write("POST", "/_matrix/client/v3/refresh", access=Access.NONE, limit=LOGGING_IN)
@@ -42,14 +64,14 @@ def refresh(call: Call, db: Db) -> Response:
     return json_response(_tokens(grant))
 
 
-@routes.write("POST", "/_matrix/client/v3/logout")
+@routes.write("POST", "/_matrix/client/v3/logout", access=Access.EVEN_LOCKED)
 def logout(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/logout. § Login: the device ends with its token."""
     delete_devices(db, call.user_id, [call.requester.device_id])
     return json_response({})
 
 
-@routes.write("POST", "/_matrix/client/v3/logout/all")
+@routes.write("POST", "/_matrix/client/v3/logout/all", access=Access.EVEN_LOCKED)
 def logout_all(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/logout/all. § Login."""
     delete_all_devices(db, call.user_id)
@@ -87,15 +109,36 @@ def _tokens(grant: Grant) -> dict[str, Any]:
     return {key: value for key, value in tokens.items() if value is not None}
 
 
-def _find_login_user(db: Db, name: str | None) -> User | None:
-    """The user of this name; new user IDs have no upper case, so it may be typed in any."""
+def _shown(provider: IdentityProvider) -> dict[str, str]:
+    described = {"id": provider.id, "name": provider.name, "brand": provider.brand, "icon": provider.icon}
+    return {key: value for key, value in described.items() if value is not None}
+
+
+async def _log_in_by_password(call: Call, body: JsonObject) -> Response:
+    password, server_name = body.string("password"), call.context.local_server.name
+    typed, user = await call.context.database.read(
+        lambda db: find_login_user(db, find_identified_user(db, body, server_name))
+    )
+    proven_hash = try_password(call, typed, user, password)
+    return await call.context.write_once(call.request, lambda db: _log_in(call, db, typed, proven_hash))
+
+
+def _log_in_by_token(call: Call, db: Db, token: str) -> Response:
+    ticket = take_ticket(db, LOGIN_TOKEN, token, call.now_ms)
+    if ticket is None:
+        raise Forbidden("This login token is not valid, or no longer.")
+    return grant_response(call, log_in(db, ticket["user_id"], parse_new_device(call, call.body()), call.now_ms))
+
+
+def find_login_user(db: Db, name: str | None) -> tuple[str | None, User | None]:
+    """A name as it was typed, and its user; new user IDs have no upper case, so it may be typed in any."""
     if name is None:
-        return None
-    return find_user(db, name) or find_user(db, name.lower())
+        return None, None
+    return name, find_user(db, name) or find_user(db, name.lower())
 
 
 def _log_in(call: Call, db: Db, name: str | None, proven_hash: str | None) -> Response:
-    user = _find_login_user(db, name)
+    _, user = find_login_user(db, name)
     if user is not None and user.is_deactivated:
         raise UserDeactivated("This account was deactivated.")
     if user is None or proven_hash is None or user.password_hash != proven_hash:

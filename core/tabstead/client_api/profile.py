@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tabstead.accounts.moderation import check_not_suspended
 from tabstead.accounts.profiles import (
     ROOM_FIELDS,
     check_field_name,
@@ -48,7 +49,7 @@ def get_profile_field(call: Call, db: Db) -> Response:
 @routes.write("PUT", _FIELD)
 def put_profile_field(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/profile/{userId}/{keyName}. § Profiles."""
-    name, body = _own_field(call), call.body()
+    name, body = _own_field(call, db), call.body()
     if name not in body:
         raise MissingParam(f"The body must hold the value of '{name[:80]}'.")
     changed = set_profile_field(db, call.user_id, name, body[name])
@@ -58,7 +59,7 @@ def put_profile_field(call: Call, db: Db) -> Response:
 @routes.write("DELETE", _FIELD)
 def delete_profile_field(call: Call, db: Db) -> Response:
     """DELETE /_matrix/client/v3/profile/{userId}/{keyName}. § Profiles."""
-    name = _own_field(call)
+    name = _own_field(call, db)
     return _tell_rooms(call, db, name, remove_profile_field(db, call.user_id, name))
 
 
@@ -87,9 +88,10 @@ def _profile_owner(call: Call, db: Db) -> str:
     return user.user_id
 
 
-def _own_field(call: Call) -> str:
-    """The path's field, if the user may change it. Raises Forbidden."""
+def _own_field(call: Call, db: Db) -> str:
+    """The path's field, if the user may change it. Raises Forbidden, UserSuspended."""
     check_own(call)
+    check_not_suspended(db, call.user_id)
     name = call.parameter("keyName")
     # "Guest users may only modify their display name."
     if call.requester.is_guest and name != "displayname":

@@ -1,7 +1,19 @@
 """New accounts. Client-Server API, § Account registration."""
 
+from typing import Any
+
 from tabstead.accounts.devices import NewDevice, log_in
-from tabstead.accounts.interactive_auth import DUMMY, Attempt, Challenge, Confirmed, confirm
+from tabstead.accounts.interactive_auth import (
+    DUMMY,
+    EMAIL,
+    REGISTRATION_TOKEN,
+    TERMS,
+    Attempt,
+    Challenge,
+    Confirmed,
+    Demand,
+    confirm,
+)
 from tabstead.accounts.passwords import hash_password
 from tabstead.accounts.registration import (
     check_guest,
@@ -10,16 +22,26 @@ from tabstead.accounts.registration import (
     generate_user_id,
     upgrade_guest,
 )
-from tabstead.client_api.call import Access, Call
-from tabstead.client_api.interactive_auth import challenge_response, parse_attempt
+from tabstead.accounts.registration_tokens import is_registration_token, use_registration_token
+from tabstead.accounts.third_party_ids import add_email
+from tabstead.client_api.call import Access, Call, Context
+from tabstead.client_api.interactive_auth import (
+    StageAttempt,
+    build_prove,
+    challenge_response,
+    find_auth,
+    parse_attempt,
+)
 from tabstead.client_api.login import grant_response, parse_new_device
 from tabstead.client_api.rate_limits import LOOKING_UP, REGISTERING
 from tabstead.client_api.routes import Routes
+from tabstead.configuration import Registration
 from tabstead.errors import Forbidden, UserDeactivated
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import UserID
 from tabstead.storage.database import Db
 from tabstead.storage.interactive_auth import AuthSession, update_outcome
+from tabstead.storage.third_party_ids import delete_validation
 from tabstead.storage.users import find_user
 
 routes = Routes()
@@ -48,14 +70,12 @@ def get_username_available(call: Call, db: Db) -> Response:
     "GET", "/_matrix/client/v1/register/m.login.registration_token/validity", access=Access.NONE, limit=LOOKING_UP
 )
 def get_registration_token_validity(call: Call, db: Db) -> Response:
-    """GET /_matrix/client/v1/register/m.login.registration_token/validity. § Token-authenticated registration.
-
-    Registration takes no tokens here, so none is valid.
-    """
-    if not call.context.configuration.registration.open:
+    """GET /_matrix/client/v1/register/m.login.registration_token/validity. § Token-authenticated registration."""
+    registration = call.context.configuration.registration
+    if not registration.open:
         raise Forbidden("Registration is closed on this server.")
-    call.query.string("token")
-    return json_response({"valid": False})
+    is_valid = is_registration_token(db, call.query.string("token"), registration.tokens, call.now_ms)
+    return json_response({"valid": is_valid})
 
 
 async def _register_guest(call: Call) -> Response:
@@ -73,8 +93,32 @@ def _create_guest(call: Call, db: Db) -> Response:
     return grant_response(call, log_in(db, user_id, device, call.now_ms))
 
 
+def build_registration_demand(context: Context) -> Demand:
+    """What who wants an account has to show: what the operator requires, else nothing."""
+    registration = context.configuration.registration
+    required = [REGISTRATION_TOKEN] if registration.requires_token else []
+    required += [TERMS] if registration.terms else []
+    with_email, without = (*required, EMAIL), (*required, DUMMY)
+    flows: tuple[tuple[str, ...], ...] = (tuple(required) or (DUMMY,),)
+    if registration.requires_email:
+        flows = (with_email,)
+    elif context.mailer is not None:
+        flows = (without, with_email)
+    return Demand(flows=flows, params={TERMS: _terms_params(registration)} if registration.terms else {})
+
+
+def _terms_params(registration: Registration) -> dict[str, Any]:
+    policies: dict[str, Any] = {}
+    for policy in registration.terms:
+        document = policies.setdefault(policy.id, {"version": policy.version})
+        document[policy.language] = {"name": policy.name, "url": policy.url}
+    return {"policies": policies}
+
+
 def _register_user(call: Call, db: Db, password_hash: str | None) -> Response:
-    answer = confirm(db, _parse_registration(call, password_hash), DUMMY, call.now_ms)
+    prove = build_prove(StageAttempt(call=call, db=db, auth=find_auth(call.request)))
+    attempt = _parse_registration(call, password_hash)
+    answer = confirm(db, attempt, build_registration_demand(call.context), prove, call.now_ms)
     session, guest_token = answer.session, call.body().find_string("guest_access_token")
     if session.outcome is not None:
         return _repeat_registration(call, db, answer, UserID(session.outcome))
@@ -98,10 +142,15 @@ def _repeat_registration(call: Call, db: Db, answer: Confirmed | Challenge, user
 
 def _make_account(call: Call, db: Db, user_id: UserID, session: AuthSession, *, is_guest_already: bool) -> None:
     password_hash = session.body.get("password_hash")
+    if (token := session.completed.get(REGISTRATION_TOKEN)) is not None:
+        use_registration_token(db, token, call.context.configuration.registration.tokens, call.now_ms)
     if is_guest_already:
         upgrade_guest(db, user_id, password_hash)
     else:
         create_user(db, user_id, password_hash, now_ms=call.now_ms)
+    if (email := session.completed.get(EMAIL)) is not None:
+        add_email(db, user_id, email["address"], validated_ts=email["validated_ts"], now_ms=call.now_ms)
+        delete_validation(db, email["sid"])
     update_outcome(db, session.session_id, user_id, call.now_ms)
 
 

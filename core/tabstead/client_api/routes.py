@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from tabstead.client_api.call import Access, Call, Context
-from tabstead.client_api.rate_limits import RateLimit
+from tabstead.client_api.rate_limits import ASKING, RateLimit
 from tabstead.http import Request, Response, Router
 from tabstead.storage.database import Db
 
@@ -123,8 +123,7 @@ class Routes:
         return declare
 
     def _add(self, method: str, paths: tuple[str, ...], route: Route, limit: RateLimit | None) -> None:
-        if limit is not None:
-            route = LimitedRoute(route=route, limit=limit)
+        route = LimitedRoute(route=route, limit=limit or ASKING)
         for path in paths:
             self.entries.append((method, path, route))
             if "/v3/" in path:

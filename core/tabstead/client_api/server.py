@@ -2,7 +2,7 @@
 
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.routes import Routes
-from tabstead.http import Response, json_response
+from tabstead.http import JsonDict, Response, json_response
 from tabstead.protocol.room_versions import DEFAULT_ROOM_VERSION, ROOM_VERSIONS
 from tabstead.storage.database import Db
 
@@ -10,23 +10,22 @@ routes = Routes()
 
 SPECIFICATION_VERSIONS = ("r0.6.1", *(f"v1.{minor}" for minor in range(1, 20)))
 
+UNSTABLE_FEATURES = {
+    "org.matrix.simplified_msc3575": True,
+}
+"""What is here beyond the specification, under the names that proposals give it."""
+
 
 @routes.read("GET", "/_matrix/client/versions", access=Access.NONE)
 def get_versions(call: Call, db: Db) -> Response:
     """GET /_matrix/client/versions. § API Versions."""
-    return json_response({"versions": SPECIFICATION_VERSIONS, "unstable_features": {}})
-
-
-@routes.read("GET", "/.well-known/matrix/client", access=Access.NONE)
-def get_well_known(call: Call, db: Db) -> Response:
-    """GET /.well-known/matrix/client. § Well-known URI."""
-    return json_response({"m.homeserver": {"base_url": call.context.configuration.base_url}})
+    return json_response({"versions": SPECIFICATION_VERSIONS, "unstable_features": UNSTABLE_FEATURES})
 
 
 @routes.read("GET", "/_matrix/client/v3/capabilities")
 def get_capabilities(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v3/capabilities. § Capabilities negotiation."""
-    capabilities = {
+    capabilities: JsonDict = {
         "m.change_password": {"enabled": True},
         "m.room_versions": {
             "default": DEFAULT_ROOM_VERSION,
@@ -34,8 +33,10 @@ def get_capabilities(call: Call, db: Db) -> Response:
         },
         "m.set_displayname": {"enabled": True},
         "m.set_avatar_url": {"enabled": True},
-        "m.3pid_changes": {"enabled": False},
-        "m.get_login_token": {"enabled": False},
+        "m.3pid_changes": {"enabled": True},
+        "m.get_login_token": {"enabled": call.requester.oauth_client_id is None},
         "m.profile_fields": {"enabled": True},
     }
+    if call.requester.is_admin:
+        capabilities["m.account_moderation"] = {"suspend": True, "lock": True}
     return json_response({"capabilities": capabilities})

@@ -27,6 +27,7 @@ from tabstead.homeserver import Homeserver
 from tabstead.native.asgi import Application
 from tabstead.native.httpx_outbound import HttpxOutbound
 from tabstead.native.pillow_thumbnailer import PillowThumbnailer
+from tabstead.native.smtp_mailer import SmtpMailer
 from tabstead.native.toml_configuration import Listen, Settings, read_settings
 from tabstead.storage.database import Database
 
@@ -136,6 +137,7 @@ async def _open_homeserver(settings: Settings) -> Homeserver:
             now_ms=lambda: time.time_ns() // 1_000_000,
             thumbnailer=PillowThumbnailer(),
             outbound=HttpxOutbound(settings.outbound.parse_allowed_networks()),
+            mailer=SmtpMailer(settings.email) if settings.email.smtp_host is not None else None,
         )
     except BaseException:
         await database.close()

@@ -6,13 +6,22 @@ docs/configuration.md.
 
 import ipaddress
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from tabstead import configuration
-from tabstead.configuration import Configuration, Media, RateLimits, TableReader, UrlPreviews
+from tabstead.configuration import (
+    Configuration,
+    IdentityProvider,
+    Media,
+    OAuth,
+    RateLimits,
+    SingleSignOn,
+    TableReader,
+    UrlPreviews,
+)
 from tabstead.errors import InvalidConfiguration
 from tabstead.protocol.identifiers import is_server_name
 
@@ -40,6 +49,21 @@ class Listen:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFile:
     path: Path = Path("tabstead.db")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Email:
+    """The SMTP server that takes our email, if there is one."""
+
+    smtp_host: str | None = None
+    smtp_port: int = 587
+    security: str = "starttls"
+    """`starttls`, `tls` from the first byte, or `none`."""
+    certificate: Path | None = None
+    """In place of the system's authorities, in PEM."""
+    username: str | None = None
+    password: str | None = None
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +106,13 @@ class Settings:
     media: Media = field(default_factory=Media)
     url_previews: UrlPreviews = field(default_factory=UrlPreviews)
     outbound: Outbound = field(default_factory=Outbound)
+    email: Email = field(default_factory=Email)
+    identity_providers: tuple[IdentityProvider, ...] = ()
+    single_sign_on: SingleSignOn = field(default_factory=SingleSignOn)
+    oauth: OAuth = field(default_factory=OAuth)
+    turn: configuration.Turn = field(default_factory=configuration.Turn)
+    well_known: configuration.WellKnown = field(default_factory=configuration.WellKnown)
+    support: configuration.Support = field(default_factory=configuration.Support)
     federation: Mapping[str, Any] = field(default_factory=dict)
     """Reserved: accepted and not used yet."""
     appservices: Mapping[str, Any] = field(default_factory=dict)
@@ -94,9 +125,15 @@ class Settings:
             base_url=self.base_url or f"https://{self.server_name}",
             registration=self.registration,
             rate_limits=self.rate_limits,
+            turn=self.turn,
+            well_known=self.well_known,
+            support=self.support,
+            identity_providers=self.identity_providers,
+            single_sign_on=self.single_sign_on,
+            oauth=self.oauth,
             max_upload_bytes=self.media.max_upload_bytes,
-            url_previews=self.url_previews,
             search=self.search,
+            url_previews=self.url_previews,
         )
 
 
@@ -139,11 +176,45 @@ def _inconsistencies(settings: Settings) -> list[str]:
             "listen.tls_certificate and listen.tls_key need listen.https_port.",
         ),
         (settings.media.max_upload_bytes > 0, "media.max_upload_bytes must be more than 0."),
+        (
+            all(rate.is_valid for rate in settings.rate_limits.rates.values()),
+            "rate_limits: burst and refill_ms must be more than 0.",
+        ),
+        (
+            settings.turn.is_valid,
+            "turn.uris must begin with turn:, turns: or stun:, and turn.lifetime_seconds must be more than 0.",
+        ),
+        (
+            all(contact.is_valid for contact in settings.support.contacts),
+            "support.contacts need a matrix_id or an email_address each.",
+        ),
         (settings.url_previews.is_valid, "url_previews.proxy must be an http or https address with {url} in it."),
+        (
+            settings.email.security in {"starttls", "tls", "none"},
+            'email.security must be "starttls", "tls" or "none".',
+        ),
+        (settings.email.smtp_host is None or "@" in settings.email.sender, "email.smtp_host needs email.sender."),
+        (
+            settings.email.smtp_host is not None or not settings.registration.requires_email,
+            "registration.requires_email needs email.smtp_host.",
+        ),
+        (
+            _are_distinct(provider.id for provider in settings.identity_providers),
+            "identity_providers need distinct ids.",
+        ),
+        (
+            all(provider.issuer.startswith(("https://", "http://")) for provider in settings.identity_providers),
+            "identity_providers.issuer must be an https URL.",
+        ),
         (settings.outbound.is_valid, 'outbound.allowed_networks must be networks such as "10.0.0.0/8".'),
         (settings.registration.shared_secret != "", "registration.shared_secret must not be empty."),
     )
     return [complaint for holds, complaint in rules if not holds]
+
+
+def _are_distinct(names: Iterable[str]) -> bool:
+    listed = list(names)
+    return len(listed) == len(set(listed))
 
 
 def _is_port(port: int | None) -> bool:

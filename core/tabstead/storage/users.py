@@ -13,21 +13,27 @@ class User:
     is_guest: bool
     is_admin: bool
     is_deactivated: bool
+    is_locked: bool
+    is_suspended: bool
 
 
 def find_user(db: Db, user_id: str) -> User | None:
     row = db.execute(
-        "SELECT password_hash, is_guest, is_admin, is_deactivated FROM users WHERE user_id = ?", (user_id,)
+        "SELECT password_hash, is_guest, is_admin, is_deactivated, is_locked, is_suspended"
+        " FROM users WHERE user_id = ?",
+        (user_id,),
     ).fetchone()
     if row is None:
         return None
-    password_hash, is_guest, is_admin, is_deactivated = row
+    password_hash, is_guest, is_admin, is_deactivated, is_locked, is_suspended = row
     return User(
         user_id=user_id,
         password_hash=password_hash,
         is_guest=bool(is_guest),
         is_admin=bool(is_admin),
         is_deactivated=bool(is_deactivated),
+        is_locked=bool(is_locked),
+        is_suspended=bool(is_suspended),
     )
 
 
@@ -47,6 +53,14 @@ def update_password_hash(db: Db, user_id: str, password_hash: str) -> None:
 def update_guest(db: Db, user_id: str, password_hash: str | None) -> None:
     """Make a guest's account an ordinary one."""
     db.execute("UPDATE users SET is_guest = 0, password_hash = ? WHERE user_id = ?", (password_hash, user_id))
+
+
+def update_locked(db: Db, user_id: str, *, is_locked: bool) -> None:
+    db.execute("UPDATE users SET is_locked = ? WHERE user_id = ?", (is_locked, user_id))
+
+
+def update_suspended(db: Db, user_id: str, *, is_suspended: bool) -> None:
+    db.execute("UPDATE users SET is_suspended = ? WHERE user_id = ?", (is_suspended, user_id))
 
 
 def update_deactivated(db: Db, user_id: str, *, is_erased: bool) -> None:
