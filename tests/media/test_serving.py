@@ -38,6 +38,11 @@ def test_all_other_types_are_attachments(content_type: str) -> None:
     assert disposition(content_type) == "attachment"
 
 
+@pytest.mark.parametrize("content_type", ["text/javascript", "Application/X-JavaScript; a=b", "text/jscript1.1"])
+def test_a_script_is_given_out_as_bytes(content_type: str) -> None:
+    assert build_media_headers(SHA256, content_type, None)["content-type"] == "application/octet-stream"
+
+
 @pytest.mark.parametrize(
     ("filename", "parameter"),
     [

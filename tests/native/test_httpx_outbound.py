@@ -1,6 +1,5 @@
 """Requests to other servers: real ones, on this machine."""
 
-import asyncio
 import gzip
 import ipaddress
 import ssl
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.http_peer import Peer
 from tabstead.errors import OutboundFailed, OutboundRefused, OutboundTooLarge
 from tabstead.native.httpx_outbound import HttpxOutbound, is_public
 from tabstead.outbound import OutboundRequest
@@ -17,41 +17,12 @@ TLS = Path(__file__).parent / "tls"
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128")]
 
 
-class Peer:
-    """Another server: it answers every path with what is laid there, and remembers what it was sent."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, bytes] = {"/": b"HTTP/1.1 200 OK\r\nX-Said: yes\r\nContent-Length: 5\r\n\r\nhello"}
-        self.received: list[str] = []
-
-    async def start(self, certificates: ssl.SSLContext | None = None) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=certificates)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        length = next((int(line[16:]) for line in head.lower().splitlines() if line.startswith("content-length: ")), 0)
-        self.received.append(head + (await reader.readexactly(length)).decode())
-        answer = self.answers.get(head.split(" ")[1])
-        if answer is None:
-            await reader.read()  # until the other side gives up
-        else:
-            writer.write(answer)
-        writer.close()
-
-    def redirect(self, path: str, target: str) -> None:
-        self.answers[path] = f"HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n".encode()
-
-    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        return f"http://{host}:{self.port}{path}"
-
-
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
     peer = Peer()
     await peer.start()
     yield peer
-    peer._server.close()
+    peer.close()
 
 
 @pytest.fixture
@@ -134,7 +105,7 @@ async def test_the_certificate_is_checked_against_the_name_not_the_address() -> 
         await stranger.send(OutboundRequest(url=f"https://localhost:{peer.port}/"))
     await outbound.close()
     await stranger.close()
-    peer._server.close()
+    peer.close()
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,9 @@ _INLINE_CONTENT_TYPES: Final = frozenset(
 )
 """§ Serving inline content."""
 
+_SCRIPT_CONTENT_TYPE: Final = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma|live|j)script[0-9.]*")
+"""Scripts are not given out as such: an attachment is no document, but a page's `<script>` would run it in our origin."""
+
 _SAFETY_HEADERS: Final = {
     # § Content repository recommends this very policy, and since v1.4 the resource policy.
     "content-security-policy": (
@@ -76,7 +79,7 @@ def build_media_headers(sha256: bytes, content_type: str, filename: str | None) 
     disposition = "inline" if essence in _INLINE_CONTENT_TYPES else "attachment"
     return {
         **_SAFETY_HEADERS,
-        "content-type": content_type,
+        "content-type": DEFAULT_CONTENT_TYPE if _SCRIPT_CONTENT_TYPE.fullmatch(essence) else content_type,
         "content-disposition": disposition + _filename_parameter(filename),
         # An mxc:// URI names the same bytes for ever.
         "cache-control": "private, max-age=31536000, immutable",
