@@ -44,7 +44,7 @@ _INLINE_CONTENT_TYPES: Final = frozenset(
 """§ Serving inline content."""
 
 _SCRIPT_CONTENT_TYPE: Final = re.compile(r"(?:text|application)/(?:x-)?(?:java|ecma|live|j)script[0-9.]*")
-"""Scripts are not given out as such: an attachment is no document, but a page's `<script>` would run it in our origin."""
+"""Not given out as such: an attachment is no document, but some page's `<script>` would run it in our origin."""
 
 _SAFETY_HEADERS: Final = {
     # § Content repository recommends this very policy, and since v1.4 the resource policy.
