@@ -34,6 +34,7 @@ from tabstead.storage.server_facts import find_fact, insert_fact
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.long_poll import LongPoll
+from tabstead.sync.sliding.sliding_sync import SlidingSync
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +92,13 @@ class Homeserver:
             notifier=notifier,
             typing_users=typing_users,
             long_poll=LongPoll(
+                database=database,
+                notifier=notifier,
+                typing_users=typing_users,
+                now_ms=now_ms,
+                timeout_cap_ms=configuration.sync_timeout_cap_ms,
+            ),
+            sliding_sync=SlidingSync(
                 database=database,
                 notifier=notifier,
                 typing_users=typing_users,

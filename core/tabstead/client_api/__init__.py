@@ -30,6 +30,7 @@ from tabstead.client_api import (
     rooms,
     search,
     server,
+    sliding_sync,
     spaces,
     sync,
     tags,

@@ -66,6 +66,15 @@ def select_account_data_changes(db: Db, user_id: str, *, after: int, up_to: int)
     return [_account_data(row) for row in rows]
 
 
+def select_rooms_account_data(db: Db, user_id: str, event_type: str) -> dict[str, dict[str, Any]]:
+    """One type's contents in all of the user's rooms that have it, by room id."""
+    rows = db.execute(
+        "SELECT room_id, content FROM account_data WHERE user_id = ? AND room_id <> '' AND type = ?",
+        (user_id, event_type),
+    )
+    return {room_id: json.loads(content) for room_id, content in rows}
+
+
 def delete_account_data(db: Db, user_id: str) -> None:
     """Everything of the user, when they want to be forgotten."""
     db.execute("DELETE FROM account_data WHERE user_id = ?", (user_id,))

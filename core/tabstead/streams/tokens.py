@@ -10,8 +10,9 @@ somebody typing, so that a later life can take that back.
 
     sync token       s<position>_<serial>[_d<to-device position>][_t<room_nid>.<room_nid>…]
     timeline token   t<position>
+    sliding token    p<connection>.<generation>.<extensions>~<sync token>
 
-A sync token serves as a timeline token too.
+A sync token and a sliding token serve as timeline tokens too.
 """
 
 import re
@@ -23,6 +24,7 @@ from tabstead.errors import InvalidParam
 _SYNC_TOKEN: Final = re.compile(
     r"s([0-9]{1,16})_([0-9]{1,16})(?:_d([0-9]{1,16}))?(?:_t([0-9]{1,16}(?:\.[0-9]{1,16})*))?"
 )
+_SLIDING_TOKEN: Final = re.compile(r"p([0-9]{1,16})\.([0-9]{1,16})\.([a-z]*)~(s.*)", re.DOTALL)
 _TIMELINE_TOKEN: Final = re.compile(r"t([0-9]{1,16})")
 
 
@@ -60,12 +62,41 @@ def parse_sync_token(text: str) -> SyncToken:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlidingToken:
+    """Where a client of sliding sync is: what it knows of the streams, and of which rooms."""
+
+    connection_nid: int
+    generation: int
+    extensions: str
+    """A letter for each extension that was on."""
+    streams: SyncToken
+
+    def encode(self) -> str:
+        return f"p{self.connection_nid}.{self.generation}.{self.extensions}~{self.streams.encode()}"
+
+
+def parse_sliding_token(text: str) -> SlidingToken:
+    """The `pos` of an answer of sliding sync. Raises InvalidParam."""
+    match = _SLIDING_TOKEN.fullmatch(text)
+    if match is None:
+        raise InvalidParam("This is not a token of this server.")
+    connection_nid, generation, extensions, streams = match.groups()
+    return SlidingToken(
+        connection_nid=int(connection_nid),
+        generation=int(generation),
+        extensions=extensions,
+        streams=parse_sync_token(streams),
+    )
+
+
 def encode_timeline_token(position: int) -> str:
     """A point in a room's timeline: events up to `position` are before it, later ones after it."""
     return f"t{position}"
 
 
 def parse_timeline_token(text: str) -> int:
-    """The position of a timeline token or a sync token. Raises InvalidParam."""
-    match = _TIMELINE_TOKEN.fullmatch(text)
-    return int(match[1]) if match else parse_sync_token(text).position
+    """The position of a timeline token, a sync token or a sliding token. Raises InvalidParam."""
+    if match := _TIMELINE_TOKEN.fullmatch(text):
+        return int(match[1])
+    return parse_sliding_token(text).streams.position if text.startswith("p") else parse_sync_token(text).position

@@ -6,18 +6,15 @@ for the notifier and it is built again, from where the last look ended. A look t
 A device that logs out meanwhile is told so instead.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
-from tabstead.errors import InvalidParam, NotFound, UnknownToken
+from tabstead.errors import InvalidParam, NotFound
 from tabstead.http import parse_json
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.filters import SyncFilter, parse_sync_filter
 from tabstead.rooms.ignored_users import select_ignored_users
 from tabstead.storage.database import Database, Db
-from tabstead.storage.devices import find_device
 from tabstead.storage.filters import find_filter
 from tabstead.storage.positions import select_position
 from tabstead.storage.to_device import delete_to_device_messages, has_to_device_messages
@@ -28,9 +25,7 @@ from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.members_sent import MembersSentToDevices
 from tabstead.sync.response import SyncAnswer, build_answer
 from tabstead.sync.view import SyncView
-
-MAX_TIMEOUT_MS: Final = 10 * 60 * 1000
-"""Nobody waits longer; loops of events overflow somewhere beyond."""
+from tabstead.sync.waiting import Waiting, check_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +58,9 @@ class LongPoll:
         self._notifier = notifier
         self._typing_users = typing_users
         self._now_ms = now_ms
-        self._timeout_cap_ms = timeout_cap_ms
+        self._waiting = Waiting(
+            notifier=notifier, typing_users=typing_users, now_ms=now_ms, timeout_cap_ms=timeout_cap_ms
+        )
         self._members_sent = MembersSentToDevices()
 
     async def answer(self, request: SyncRequest, timeout_ms: int) -> JsonDict:
@@ -73,13 +70,12 @@ class LongPoll:
         UnknownToken when the device was logged out while it waited.
         """
         sync_filter = await self._settle(request)
-        timeout_ms = min(timeout_ms, MAX_TIMEOUT_MS if self._timeout_cap_ms is None else self._timeout_cap_ms)
-        deadline = asyncio.get_running_loop().time() + timeout_ms / 1000
+        deadline = self._waiting.deadline(timeout_ms)
         if request.since is None:
             self._members_sent.forget(request.user_id, request.device_id)
         answer = await self._build(request, request.since, sync_filter)
         is_due = request.since is None or request.full_state
-        while not is_due and not answer.has_news and await self._wait(answer.token, deadline):
+        while not is_due and not answer.has_news and await self._waiting.wait(answer.token, deadline):
             answer = await self._build(request, answer.token, sync_filter)
         self._members_sent.remember(request.user_id, request.device_id, answer.members_sent, answer.token.position)
         return answer.body
@@ -134,26 +130,6 @@ class LongPoll:
             return build_answer(db, view)
 
         return await self._database.read(build)
-
-    async def _wait(self, token: SyncToken, deadline: float) -> bool:
-        """Wait until it is worth looking again; False when the time is up."""
-        loop = asyncio.get_running_loop()
-        wait_ms = (deadline - loop.time()) * 1000
-        if wait_ms <= 0:
-            return False
-        if self._notifier.position > token.position or self._typing_users.rooms_changed_since(token.ephemeral):
-            return True
-        next_expiry = self._typing_users.expire()
-        if next_expiry is not None:
-            wait_ms = min(wait_ms, max(next_expiry - self._now_ms(), 1))
-        woken = await self._notifier.wait(int(wait_ms) + 1)
-        return woken or (not self._notifier.is_drained and loop.time() < deadline)
-
-
-def check_device(db: Db, user_id: str, device_id: str) -> None:
-    """Raises UnknownToken once the device is gone, and with it whatever it waits for."""
-    if find_device(db, user_id, device_id) is None:
-        raise UnknownToken
 
 
 def _read_filter(db: Db, request: SyncRequest) -> SyncFilter:

@@ -62,6 +62,18 @@ def select_room_changes(db: Db, view: SyncView) -> dict[int, RoomChange]:
     return {change.room_nid: change for change in changes}
 
 
+def change_of_room(db: Db, view: SyncView, membership: Membership) -> RoomChange:
+    """One room of the user's, whatever is new in it; without `since` from its beginning, a left one up to the leave."""
+    room = get_room(db, membership.room_nid)
+    if view.since is None:
+        return _whole_room(view, room, membership)
+    if membership.stream_position > view.after:
+        return _changed_room(db, view, room, membership)
+    if membership.membership == JOIN:
+        return watched_room(view, room)
+    return replace(_whole_room(view, room, membership), after=view.after, whole=False)
+
+
 def watched_room(view: SyncView, room: Room) -> RoomChange:
     """A room that the user was joined to all the time."""
     return RoomChange(
@@ -77,11 +89,8 @@ def watched_room(view: SyncView, room: Room) -> RoomChange:
 
 def _initial(db: Db, view: SyncView) -> Iterable[RoomChange]:
     for membership in select_memberships(db, view.user_id):
-        room = get_room(db, membership.room_nid)
-        if membership.membership not in _GONE:
-            yield _new_room(view, room, membership)
-        elif view.filter.include_leave and not membership.forgotten:
-            yield _left_room(room, membership) if membership.joined_until else _own_event_alone(room, membership)
+        if membership.membership not in _GONE or (view.filter.include_leave and not membership.forgotten):
+            yield _whole_room(view, get_room(db, membership.room_nid), membership)
 
 
 def _incremental(db: Db, view: SyncView) -> Iterable[RoomChange]:
@@ -119,6 +128,13 @@ def _changed_room(db: Db, view: SyncView, room: Room, membership: Membership) ->
         watched=stayed,
         exited=was_joined,
     )
+
+
+def _whole_room(view: SyncView, room: Room, membership: Membership) -> RoomChange:
+    """A room for a client that doesn't know it."""
+    if membership.membership not in _GONE:
+        return _new_room(view, room, membership)
+    return _left_room(room, membership) if membership.joined_until else _own_event_alone(room, membership)
 
 
 def _new_room(view: SyncView, room: Room, membership: Membership) -> RoomChange:

@@ -60,6 +60,11 @@ def read_state(
     return sorted(events, key=lambda event: (event.stream_position or 0, event.event.depth))
 
 
+def read_state_at_end(db: Db, change: RoomChange, timeline: Timeline) -> dict[StateTuple, int]:
+    """The whole state at the end of what is told of the room."""
+    return _whole_span(db, change, timeline).end
+
+
 def _entries_to_tell(view: SyncView, span: _Span, timeline: Timeline) -> _Entries:
     if view.use_state_after:
         return span.end
