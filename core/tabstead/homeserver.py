@@ -105,7 +105,6 @@ class Homeserver:
                 now_ms=now_ms,
                 timeout_cap_ms=configuration.sync_timeout_cap_ms,
             ),
-            ),
             thumbnailer=thumbnailer,
             outbound=outbound,
             url_previewer=_build_url_previewer(configuration, outbound, database),

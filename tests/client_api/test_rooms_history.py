@@ -308,3 +308,42 @@ async def test_an_event_is_found_by_its_time(server: TestServer, alice: Client, 
     assert found["origin_server_ts"] > noon
     assert await alice.refused("GET", path, ts=server.clock.now, dir="f") == (404, "M_NOT_FOUND")
     assert await bob.refused("GET", path, ts=noon, dir="f") == (403, "M_FORBIDDEN")
+
+
+async def test_the_nearest_event_is_one_that_may_be_seen(server: TestServer, alice: Client, bob: Client) -> None:
+    joined = [{"type": "m.room.history_visibility", "content": {"history_visibility": "joined"}}]
+    room_id = await alice.create_room(preset="public_chat", initial_state=joined)
+    for _ in range(100):
+        await alice.send(room_id, "before bob")
+    early = server.clock.now
+    server.clock.now += 3_600_000
+    await bob.join(room_id)
+    path = f"/v1/rooms/{room_id}/timestamp_to_event"
+
+    event_id = (await bob.get(path, ts=early - 50, dir="f"))["event_id"]
+    event = await bob.get(f"/v3/rooms/{room_id}/event/{quoted(event_id)}")
+    assert (event["type"], event["state_key"]) == ("m.room.member", bob.user_id)
+    # The change of the visibility from what it was by default is the last that everybody may see before that.
+    for ts in (-(10**30), 10**30):
+        assert (await alice.answer("GET", path, dir="f" if ts < 0 else "b", ts=ts)).status == 200
+
+
+async def test_of_ignored_users_only_state_is_read(alice: Client, bob: Client) -> None:
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    spam = await bob.send(room_id, "spam")
+    word = await alice.send(room_id, "word")
+    relation = {"m.relates_to": {"rel_type": "m.thread", "event_id": word}}
+    await bob.send(room_id, {"msgtype": "m.text", "body": "spam in a thread", **relation})
+    ignored = f"/v3/user/{quoted(alice.user_id)}/account_data/m.ignored_user_list"
+    await alice.put(ignored, {"ignored_users": {bob.user_id: {}}})
+
+    chunk = (await alice.messages(room_id, "f", limit=100))["chunk"]
+    assert bodies(chunk) == ["word"]
+    assert bob.user_id in [event["sender"] for event in chunk]
+    context = await alice.get(f"/v3/rooms/{room_id}/context/{quoted(word)}")
+    assert bodies(context["events_before"] + context["events_after"]) == []
+    assert await alice.refused("GET", f"/v3/rooms/{room_id}/event/{quoted(spam)}") == (404, "M_NOT_FOUND")
+    related = await alice.get(f"/v1/rooms/{room_id}/relations/{quoted(word)}")
+    assert related["chunk"] == []
+    assert bodies((await bob.messages(room_id, "f", limit=100))["chunk"])[0] == "spam"

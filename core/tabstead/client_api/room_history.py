@@ -10,12 +10,13 @@ from tabstead.http import Response, json_response, parse_json
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.filters import EventFilter, parse_event_filter
 from tabstead.rooms.client_events import client_events
-from tabstead.rooms.history_visibility import HistoryVisibility, RoomView, find_view
+from tabstead.rooms.history_visibility import RoomView, build_reader_visibility, find_view
 from tabstead.rooms.pagination import paginate, passes
 from tabstead.rooms.state import find_event_after
+from tabstead.rooms.time_travel import find_event_by_time
 from tabstead.rooms.view_state import read_view_state, view_at
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent, find_event, find_event_by_time
+from tabstead.storage.events import PersistedEvent, find_event
 from tabstead.storage.rooms import find_room
 from tabstead.streams.tokens import encode_timeline_token, parse_timeline_token
 
@@ -100,9 +101,8 @@ def get_timestamp_to_event(call: Call, db: Db) -> Response:
     view = view_of(call, db)
     call.query.string("ts")
     ts, forwards = call.query.integer("ts", 0), _is_forwards(call)
-    visibility = HistoryVisibility(db, view.room, call.user_id)
-    found = find_event_by_time(db, view.room.room_nid, ts, up_to=view.up_to, forwards=forwards)
-    if found is None or not visibility.may_see(found):
+    found = find_event_by_time(db, view, call.user_id, ts, forwards=forwards)
+    if found is None:
         raise NotFound(f"There is no event {'after' if forwards else 'before'} {ts} to be seen.")
     return json_response({"event_id": found.event_id, "origin_server_ts": found.event.origin_server_ts})
 
@@ -114,7 +114,7 @@ def visible_event(call: Call, db: Db) -> tuple[RoomView, PersistedEvent]:
     event = None if view is None else find_event(db, call.parameter("eventId"))
     if view is None or event is None or event.room_nid != view.room.room_nid:
         raise NotFound("Event not found.")
-    if not HistoryVisibility(db, view.room, call.user_id).may_see(event):
+    if not build_reader_visibility(db, view.room, call.user_id).may_see(event):
         raise NotFound("Event not found.")
     return view, event
 

@@ -8,11 +8,12 @@ A change of the visibility or of the user's membership counts as what is the mor
 (Client-Server API, § Room history visibility)
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from tabstead.errors import Forbidden
+from tabstead.rooms.ignored_users import select_ignored_users
 from tabstead.rooms.state import find_current_event
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, Standing, find_event_at, get_event
@@ -60,11 +61,15 @@ def get_view(db: Db, room: Room | None, user_id: str) -> RoomView:
 
 
 class HistoryVisibility:
-    """Which events of a room a user may see; remembers what it looked up for the events of one answer."""
+    """Which events of a room a user may see; remembers what it looked up for the events of one answer.
 
-    def __init__(self, db: Db, room: Room, user_id: str) -> None:
+    Of ignored users nothing is seen but state events.
+    """
+
+    def __init__(self, db: Db, room: Room, user_id: str, *, ignored_users: Collection[str] = ()) -> None:
         self._db = db
         self._user_id = user_id
+        self._ignored_users = ignored_users
         self._membership = find_membership(db, user_id, room.room_nid)
         self._before: dict[int, tuple[str, str | None]] = {}
         self._events: dict[int, PersistedEvent] = {}
@@ -74,7 +79,8 @@ class HistoryVisibility:
         return [event for event in events if self.may_see(event)]
 
     def may_see(self, event: PersistedEvent) -> bool:
-        if event.standing is not Standing.ACCEPTED or event.stream_position is None:
+        is_ignored = event.event.sender in self._ignored_users and not event.event.is_state
+        if is_ignored or event.standing is not Standing.ACCEPTED or event.stream_position is None:
             return False
         if self._has_lasted_since(event) == "join":
             return True
@@ -123,6 +129,11 @@ class HistoryVisibility:
         if event_nid not in self._events:
             self._events[event_nid] = get_event(self._db, event_nid)
         return self._events[event_nid]
+
+
+def build_reader_visibility(db: Db, room: Room, user_id: str) -> HistoryVisibility:
+    """What the user may see, without whom they ignore."""
+    return HistoryVisibility(db, room, user_id, ignored_users=select_ignored_users(db, user_id))
 
 
 def _was_joined_after(membership: Membership | None, position: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tabstead.protocol.filters import EventFilter
-from tabstead.rooms.history_visibility import HistoryVisibility, RoomView
+from tabstead.rooms.history_visibility import RoomView, build_reader_visibility
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, select_timeline
 from tabstead.storage.relations import is_related_to
@@ -47,7 +47,7 @@ def paginate(
         after=start if forwards else max(stop or 0, 0),
         up_to=min(view.up_to, view.up_to if stop is None else stop) if forwards else start,
     )
-    visibility = HistoryVisibility(db, view.room, reader_id)
+    visibility = build_reader_visibility(db, view.room, reader_id)
     found: list[PersistedEvent] = []
     looked_at = 0
     while looked_at < _MAX_LOOKED_AT:

@@ -6,8 +6,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from tabstead.rooms.history_visibility import HistoryVisibility, RoomView
-from tabstead.rooms.ignored_users import select_ignored_users
+from tabstead.rooms.history_visibility import RoomView, build_reader_visibility
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, find_event, select_events
 from tabstead.storage.relations import (
@@ -59,7 +58,7 @@ def select_related_events(
         forwards=query.forwards,
     )
     found = list(select_events(db, event_nids).values())
-    page = HistoryVisibility(db, view.room, reader_id).select(found[: query.limit])
+    page = build_reader_visibility(db, view.room, reader_id).select(found[: query.limit])
     if len(found) <= query.limit:
         return RelatedPage(events=page, next_position=None)
     beyond = found[query.limit].position
@@ -70,13 +69,12 @@ def select_threads(
     db: Db, view: RoomView, reader_id: str, *, start: int | None, limit: int, participated: bool
 ) -> RelatedPage:
     """A page of thread roots that the reader may see, those with the newest events first."""
-    visibility = HistoryVisibility(db, view.room, reader_id)
-    ignored = select_ignored_users(db, reader_id)
+    visibility = build_reader_visibility(db, view.room, reader_id)
     roots: list[PersistedEvent] = []
     up_to = view.up_to if start is None else min(start, view.up_to)
     for event_id, newest in select_thread_roots(db, view.room.room_nid, up_to=up_to):
         root = find_event(db, event_id)
-        if root is None or not visibility.may_see(root) or root.event.sender in ignored:
+        if root is None or not visibility.may_see(root):
             continue
         if participated and root.event.sender != reader_id and not has_taken_part(db, event_id, reader_id):
             continue

@@ -20,8 +20,7 @@ from tabstead.errors import InvalidParam
 from tabstead.protocol.filters import EventFilter
 from tabstead.protocol.words import is_found_by, split_term, split_words
 from tabstead.rooms.aggregations import find_newest_replacement
-from tabstead.rooms.history_visibility import HistoryVisibility, find_view
-from tabstead.rooms.ignored_users import select_ignored_users
+from tabstead.rooms.history_visibility import HistoryVisibility, build_reader_visibility, find_view
 from tabstead.rooms.pagination import passes
 from tabstead.rooms.search_index import is_edit, searched_text
 from tabstead.storage.current_state import find_current
@@ -158,7 +157,6 @@ class _Reader:
         self._user_id = user_id
         self._words = words
         self._filter = event_filter
-        self._ignored = select_ignored_users(db, user_id)
         self._rooms: dict[int, HistoryVisibility | None] = {}
 
     def look_at(self, event_nids: Iterable[int], place: SearchPlace) -> list[SearchResult]:
@@ -176,12 +174,12 @@ class _Reader:
     def _find_shown(self, candidate: PersistedEvent) -> PersistedEvent | None:
         """The event whose text the candidate has for this user: itself, or what it edits."""
         visibility = self._visibility(candidate.room_nid)
-        if visibility is None or not self._may_see(visibility, candidate):
+        if visibility is None or not visibility.may_see(candidate):
             return None
         shown = self._find_edited(candidate) if is_edit(candidate.event) else candidate
-        if shown is None or not self._may_see(visibility, shown):
+        if shown is None or not visibility.may_see(shown):
             return None
-        newest = find_newest_replacement(self._db, shown, lambda edit: self._may_see(visibility, edit))
+        newest = find_newest_replacement(self._db, shown, visibility.may_see)
         return shown if (newest or shown).event_nid == candidate.event_nid else None
 
     def _find_edited(self, edit: PersistedEvent) -> PersistedEvent | None:
@@ -189,16 +187,12 @@ class _Reader:
         edited = find_event(self._db, relates_to) if isinstance(relates_to, str) else None
         return edited if edited is not None and edited.room_nid == edit.room_nid else None
 
-    def _may_see(self, visibility: HistoryVisibility, event: PersistedEvent) -> bool:
-        is_ignored = event.event.sender in self._ignored and not event.event.is_state
-        return not is_ignored and visibility.may_see(event)
-
     def _visibility(self, room_nid: int) -> HistoryVisibility | None:
         """None for a room that is encrypted."""
         if room_nid not in self._rooms:
             is_encrypted = find_current(self._db, room_nid, "m.room.encryption") is not None
             room = get_room(self._db, room_nid)
-            self._rooms[room_nid] = None if is_encrypted else HistoryVisibility(self._db, room, self._user_id)
+            self._rooms[room_nid] = None if is_encrypted else build_reader_visibility(self._db, room, self._user_id)
         return self._rooms[room_nid]
 
 

@@ -104,6 +104,28 @@ def is_joined(db: Db, user_id: str, room_nid: int) -> bool:
     return row is not None
 
 
+def select_shared_rooms(db: Db, one: str, other: str, *, after: int, limit: int) -> list[tuple[int, str]]:
+    """room_nid and room id of the rooms that both are joined to, with a higher room_nid than `after`, in its order."""
+    rows = db.execute(
+        "SELECT a.room_nid, r.room_id FROM memberships a"
+        " CROSS JOIN memberships b ON b.user_id = ? AND b.room_nid = a.room_nid AND b.membership = 'join'"
+        " JOIN rooms r ON r.room_nid = a.room_nid"
+        " WHERE a.user_id = ? AND a.membership = 'join' AND a.room_nid > ? ORDER BY a.room_nid LIMIT ?",
+        (other, one, after, limit),
+    )
+    return rows.fetchall()
+
+
+def count_shared_rooms(db: Db, one: str, other: str) -> int:
+    row = db.execute(
+        "SELECT COUNT(*) FROM memberships a CROSS JOIN memberships b"
+        " ON b.user_id = ? AND b.room_nid = a.room_nid AND b.membership = 'join'"
+        " WHERE a.user_id = ? AND a.membership = 'join'",
+        (other, one),
+    ).fetchone()
+    return int(row[0])
+
+
 def share_room(db: Db, one: str, other: str) -> bool:
     """Whether both are joined to some room."""
     row = db.execute(
