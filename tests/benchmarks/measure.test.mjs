@@ -66,6 +66,13 @@ test('the state history is measured beside other layouts, and only where sharing
   rmSync(folder, { recursive: true });
 });
 
+test('a move from Dendrite loses nothing, however often it is killed', async () => {
+  const { results } = await measure('dendrite-import', '--members', '100', '--snapshots', '300', '--kills', '3');
+  assert.equal(results['lost events'] + results['wrong states'] + results['lost or wrong without kills'], 0);
+  assert.ok(results.events > 400 && results['states compared'] > 300 && results.kills > 0, JSON.stringify(results));
+  assert.ok(results['MB after'] < results['MB before'], JSON.stringify(results));
+});
+
 test('syncs and sends are measured beside Synapse, natively and in a worker', { skip: !hasSynapse && 'Synapse is not installed' }, async () => {
   const { results } = await measure('sync', '--rooms', '3,5', '--rounds', '3', '--seconds', '0.2');
   assert.deepEqual(results.map((/** @type {any} */ result) => `${result.server} ${result.rooms}`), [

@@ -53,6 +53,7 @@ class StateReader:
     def __init__(self, source: RoomserverSource) -> None:
         self._source = source
         self._kept: OrderedDict[tuple[int, ...], SourceState] = OrderedDict()
+        self._kept_entries = 0
 
     def read(self, db: Db, snapshot: int) -> SourceState:
         """The state of a snapshot; 0 is the empty one. Raises UntakenEvents."""
@@ -85,10 +86,10 @@ class StateReader:
 
     def _keep(self, state: SourceState) -> SourceState:
         self._kept[state.blocks] = state
-        total = sum(len(kept.entries) for kept in self._kept.values())
-        while total > _KEPT_ENTRIES and len(self._kept) > 2:
+        self._kept_entries += len(state.entries)
+        while self._kept_entries > _KEPT_ENTRIES and len(self._kept) > 2:
             _, dropped = self._kept.popitem(last=False)
-            total -= len(dropped.entries)
+            self._kept_entries -= len(dropped.entries)
         return state
 
     def _decode(self, db: Db, block_nid: int) -> dict[int, int]:
