@@ -13,6 +13,7 @@ import { hashOf, listFiles, writeAsset } from './site/assets.mjs';
 import { buildPage, bundleHooks, bundleWorker } from './site/bundle.mjs';
 import { resolvePackages } from './site/packages.mjs';
 import { PYODIDE_FOLDER, ROOT } from './site/pyodide_in_node.mjs';
+import { buildPyodideModule } from './site/pyodide_module.mjs';
 import { buildPythonFiles } from './site/python_files.mjs';
 import { buildSnapshot } from './site/snapshot.mjs';
 
@@ -59,21 +60,22 @@ async function buildSite(wheels, site) {
   await step('the page', () => buildPage(site));
   const packages = await step('resolve Python packages', () => resolvePackages(wheels));
   const { zips, sideModules } = await step('compile Python to bytecode', () => buildPythonFiles(packages));
-  const snapshot = await step('take the memory snapshot', () => buildSnapshot(zips));
+  const pyodideModule = writeAsset(site, 'pyodide.mjs', buildPyodideModule());
+  const snapshot = await step('take the memory snapshot', () => buildSnapshot(zips, join(site, pyodideModule)));
   const hooks = await step("the pages' hooks", bundleHooks);
   const runtime = {
     wasm: writeAsset(site, 'pyodide.wasm', readFileSync(`${PYODIDE_FOLDER}pyodide.asm.wasm`)),
     standardLibrary: writeAsset(site, 'python.zip', zips.standardLibrary),
     packages: writeAsset(site, 'packages.zip', zips.packages),
     core: writeAsset(site, 'core.zip', zips.core),
-    snapshot: writeAsset(site, 'snapshot.gz', await step('pack it', () => gzipSync(snapshot, { level: 9 }))),
+    snapshot: writeAsset(site, 'snapshot.gz', await step('pack it', () => gzipSync(snapshot.file, { level: 9 }))),
+    snapshotHead: snapshot.head,
     sideModules: Object.fromEntries(
       Object.entries(sideModules).map(([name, data]) => [SIDE_MODULES + name, writeAsset(site, name, data)]),
     ),
     clientHooks: writeAsset(site, 'client_hooks.js', hooks),
     lock: writeLock(site, packages),
   };
-  const pyodideModule = writeAsset(site, 'pyodide.mjs', readFileSync(`${PYODIDE_FOLDER}pyodide.asm.mjs`));
   if (!existsSync(join(site, 'tabstead.json'))) writeFileSync(join(site, 'tabstead.json'), '{}\n');
   const files = listFiles(site, (path) => !NOT_KEPT.test(path) && path !== pyodideModule);
   const version = hashOf(JSON.stringify([files, pyodideModule]));

@@ -32,17 +32,22 @@ const EMPTY_ZIP = 'data:application/zip;base64,UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA=='
  */
 export async function startInterpreter(onFatal) {
   const compiled = compile();
+  const contents = readBytes(RUNTIME.snapshot);
   const libraries = Promise.all(Object.entries({ ...LIBRARY_PATHS, ...RUNTIME.sideModules }).map(readLibrary));
-  libraries.catch(() => {}); // awaited below; it may fail before that
+  for (const promise of [contents, libraries]) promise.catch(() => {}); // awaited below; they may fail before that
   const pyodide = await withCompiledModule(compiled, () =>
     loadPyodide({
-      createPyodideModule,
+      createPyodideModule: async (/** @type {any} */ settings) => {
+        const module = await createPyodideModule(settings);
+        restoreMemory(module.HEAPU8, await contents);
+        return module;
+      },
       indexURL: NOWHERE,
       stdLibURL: EMPTY_ZIP,
       lockFileContents: readLock(),
       packageBaseUrl: urlOf('assets/'),
       env: { HOME: '/home/pyodide' },
-      _loadSnapshot: readSnapshot(),
+      _loadSnapshot: Uint8Array.from(RUNTIME.snapshotHead),
     }),
   );
   for (const [path, bytes] of await libraries) {
@@ -73,23 +78,27 @@ async function compile() {
  * @returns {Promise<[string, Uint8Array]>}
  */
 async function readLibrary([path, file]) {
-  return [path, new Uint8Array(await (await read(file)).arrayBuffer())];
+  return [path, new Uint8Array(await readBytes(file))];
 }
 
-/** The interpreter's memory from its sparse file (build_scripts/site/snapshot.mjs). */
-async function readSnapshot() {
-  const file = await (await read(RUNTIME.snapshot)).arrayBuffer();
-  const [length, count] = new Uint32Array(file, 0, 2);
-  const pages = new Uint32Array(file, 8, count);
-  const contents = 8 + 4 * count;
-  const memory = new Uint8Array(length);
+/** @param {string} file */
+async function readBytes(file) {
+  return (await read(file)).arrayBuffer();
+}
+
+/**
+ * Make a new interpreter's memory that of the snapshot: its file has the pages that differ (build_scripts/site/snapshot.mjs).
+ * @param {Uint8Array} memory
+ * @param {ArrayBuffer} file
+ */
+function restoreMemory(memory, file) {
+  const [count] = new Uint32Array(file, 0, 1);
+  const pages = new Uint32Array(file, 4, count);
+  const contents = 4 + 4 * count;
   for (let first = 0; first < count; ) {
     let next = first + 1;
     while (next < count && pages[next] === pages[next - 1] + 1) next++;
-    const start = pages[first] * PAGE;
-    const bytes = Math.min((next - first) * PAGE, length - start);
-    memory.set(new Uint8Array(file, contents + first * PAGE, bytes), start);
+    memory.set(new Uint8Array(file, contents + first * PAGE, (next - first) * PAGE), pages[first] * PAGE);
     first = next;
   }
-  return memory;
 }

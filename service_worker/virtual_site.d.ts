@@ -18,6 +18,8 @@ declare module 'virtual:site' {
     core: string;
     /** Gzipped; kept unpacked. */
     snapshot: string;
+    /** What Pyodide wants to know of the snapshot before there is a memory: bytes. */
+    snapshotHead: number[];
     /** By where they lie in the interpreter's file system. */
     sideModules: Record<string, string>;
     clientHooks: string;
