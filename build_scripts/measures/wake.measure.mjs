@@ -8,6 +8,9 @@
  * thread ends, its process and the browser's caches stay, as when Chromium ends an idle worker), and a page's request is
  * timed from its start to its answer: an authenticated `/sync` that goes on from a token.
  *
+ * Before that each of the three is used for a while, as a worker is that its browser ends when nobody asks it anything:
+ * browsers keep compiled code, but only what was in use, and only some seconds later.
+ *
  * Memory is that of all renderer processes together (proportional set size), in a browser that was started anew for one
  * site, after a wake-up and the same `/sync`.
  * @module
@@ -15,6 +18,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { DIST, launch, openControlledPage, serveDist } from '../../tests/helpers/browser.mjs';
 import { median, printTable, quantile, rounded, say } from './report.mjs';
@@ -32,6 +36,10 @@ const rounds = Number(values.rounds);
 const megabytes = Number(values.megabytes);
 const databases = makeFolder();
 const profile = makeFolder();
+
+/** How long a worker is used, and how often, before it is killed for the first time. */
+const USE_MS = 15_000;
+const USE_EVERY_MS = 500;
 
 /** @param {string} folder @returns {Promise<Site>} */
 async function serve(folder) {
@@ -134,6 +142,12 @@ const browser = await launch('chromium', { userDataDir: profile });
 const empty = await prepare(browser, sites.empty, 0);
 const big = await prepare(browser, sites.big, megabytes);
 const plain = { page: await openControlledPage(browser, sites.plain.url), account: { token: '', since: '' } };
+
+say('each worker in use');
+for (const until = performance.now() + USE_MS; performance.now() < until; ) {
+  for (const { page, account } of [empty, big, plain]) await page.evaluate(syncInPage, account);
+  await setTimeout(USE_EVERY_MS);
+}
 
 /** @type {Record<string, number[]>} */
 const times = { empty: [], big: [], plain: [] };
