@@ -9,6 +9,7 @@ from tabstead.rooms.draft import Draft
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.redactions import check_may_redact
 from tabstead.rooms.state import find_current_event
+from tabstead.rooms.state_checks import check_encryption, check_policy, check_server_acl
 from tabstead.storage.account_data import find_account_data
 from tabstead.storage.database import Db
 from tabstead.storage.relations import has_annotation
@@ -82,5 +83,8 @@ _CHECKS: Final[Mapping[str, Callable[[Db, LocalServer, Room, str, Draft], None]]
     "m.room.redaction": _check_redaction,
     "m.room.canonical_alias": _check_canonical_alias,
     "m.room.member": _check_invite,
+    "m.room.encryption": check_encryption,
+    "m.room.server_acl": check_server_acl,
+    "m.room.policy": check_policy,
     "m.reaction": _check_annotation,
 }
