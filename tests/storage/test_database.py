@@ -165,7 +165,8 @@ def test_the_schema_can_be_read_from_a_zip(tmp_path: Path) -> None:
     """In the browser the package is in a zip on sys.path."""
     package = Path(migrations.__file__).parents[2]
     with zipfile.ZipFile(tmp_path / "tabstead.zip", "w") as archive:
-        for path in [package / "__init__.py", package / "errors.py", *(package / "storage").rglob("*")]:
+        folders = [*(package / "storage").rglob("*"), *(package / "protocol").rglob("*")]
+        for path in [package / "__init__.py", package / "errors.py", *folders]:
             if path.suffix in {".py", ".sql"}:
                 archive.write(path, path.relative_to(package.parent))
     script = (

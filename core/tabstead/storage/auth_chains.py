@@ -26,7 +26,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from tabstead.protocol.events import Event
 from tabstead.storage.database import Db
-from tabstead.storage.events import select_events
+from tabstead.storage.events import select_event_nids, select_events
 from tabstead.storage.state_tuples import find_state_tuple
 
 Reach: TypeAlias = dict[int, int]
@@ -245,11 +245,12 @@ def _unindexed_behind(db: Db, auth_events: Iterable[_AuthEvent]) -> Mapping[int,
 
 
 def _auth_events_of(db: Db, event: Event) -> list[_AuthEvent]:
+    nids = select_event_nids(db, event.auth_events)
     rows = db.execute(
         "SELECT e.event_nid, e.tuple_nid, a.chain, a.weight, a.width, a.reach IS NOT NULL"
-        " FROM json_each(?) j CROSS JOIN events e ON e.event_id = j.value"
+        " FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
         " LEFT JOIN auth_chains a ON a.event_nid = e.event_nid",
-        (json.dumps(list(dict.fromkeys(event.auth_events))),),
+        (json.dumps([nids[event_id] for event_id in dict.fromkeys(event.auth_events) if event_id in nids]),),
     )
     return [
         _AuthEvent(

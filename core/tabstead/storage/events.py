@@ -1,24 +1,30 @@
-"""Events: each stored once, as the JSON that was signed.
+"""Events: each stored once, in columns, and so that its signed JSON comes back as it was (`event_codec`).
 
 An event with a `stream_position` is in its room's timeline; one without is an *outlier*, known but not placed. What
 readers call the timeline are the accepted events among those with a position, in the order of their positions.
-A redacted event keeps its row: its JSON is redacted in place, `redacted_by` names the redaction.
+A redacted event keeps its row: its JSON is redacted in place, `redacted_by` names the redaction. No row is deleted,
+ever: others have its `event_nid` in place of its id.
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 from tabstead.protocol.canonical_json import JsonDict
-from tabstead.protocol.events import Event, load_event
-from tabstead.protocol.identifiers import EventID
+from tabstead.protocol.events import Event
+from tabstead.protocol.identifiers import EventID, RoomID, UserID
 from tabstead.protocol.room_versions import get_room_version
 from tabstead.storage.client_transactions import ClientTransaction
 from tabstead.storage.database import Db
+from tabstead.storage.event_codec import Packed, encode_event, signing_keys
+from tabstead.storage.event_ids import decode_event_id, encode_event_id
+from tabstead.storage.names import MEMBER, intern_name, intern_user
+from tabstead.storage.relations import update_relations_to
 from tabstead.storage.rooms import Room
 from tabstead.storage.state_tuples import intern_state_tuple
+from tabstead.storage.stored_event import EventColumns, Selection, StoredEvent
 
 
 class Standing(IntEnum):
@@ -55,11 +61,18 @@ class PersistedEvent:
         return self.stream_position
 
 
-_COLUMNS = (
-    "e.event_nid, e.event_id, e.room_nid, e.stream_position, e.standing, e.state_before, e.redacted_by, e.pdu,"
-    " r.room_version"
+_COLUMNS: Final = (
+    "e.event_nid, e.id_key, e.id_rest, e.room_nid, e.stream_position, e.standing, e.state_before, e.redacted_by,"
+    " r.room_id, r.room_version, n.name, s.state_key, t.state_key, e.depth, e.origin_server_ts, e.content, e.proof"
 )
-_SELECT_EVENT = f"SELECT {_COLUMNS} FROM events e JOIN rooms r USING (room_nid)"
+_JOINS: Final = (
+    " CROSS JOIN rooms r ON r.room_nid = e.room_nid CROSS JOIN names n ON n.name_nid = e.type"
+    " CROSS JOIN state_tuples s ON s.tuple_nid = e.sender LEFT JOIN state_tuples t ON t.tuple_nid = e.tuple_nid"
+)
+"""What numbers of an event stand for, each looked up once the event is found."""
+
+_SELECT_EVENT: Final = f"SELECT {_COLUMNS} FROM events e{_JOINS}"
+_SELECT_LISTED: Final = f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN events e ON"
 
 
 def insert_event(
@@ -73,26 +86,30 @@ def insert_event(
     transaction: ClientTransaction | None = None,
 ) -> PersistedEvent:
     """Store an event that is not stored yet, with the transaction in which a local device sent it."""
+    content, proof, type_nid = _encode(db, event.pdu)
     row = db.execute(
-        "INSERT INTO events (event_id, room_nid, stream_position, depth, type, tuple_nid, sender, origin_server_ts,"
-        " standing, state_before, device_id, transaction_id, pdu)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING event_nid",
+        "INSERT INTO events (id_key, id_rest, room_nid, stream_position, depth, type, tuple_nid, sender,"
+        " origin_server_ts, standing, state_before, device_id, transaction_id, has_url, content, proof)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING event_nid",
         (
-            event.event_id,
+            *encode_event_id(event.event_id),
             room.room_nid,
             stream_position,
             event.depth,
-            event.type,
+            type_nid,
             None if event.state_key is None else intern_state_tuple(db, event.state_tuple),
-            event.sender,
+            intern_user(db, event.sender),
             event.origin_server_ts,
             int(standing),
             state_before,
             None if transaction is None else transaction.device_id,
             None if transaction is None else transaction.transaction_id,
-            _encode(event.pdu),
+            "url" in event.content,
+            content,
+            proof,
         ),
     ).fetchone()
+    update_relations_to(db, event.event_id, row[0])
     return PersistedEvent(
         event=event,
         event_nid=row[0],
@@ -117,9 +134,10 @@ def update_placed(
 
 def update_redacted(db: Db, event_nid: int, redacted_pdu: JsonDict, redacted_by: int) -> None:
     """Replace an event's JSON by its redacted form."""
+    content, proof, _ = _encode(db, redacted_pdu)
     db.execute(
-        "UPDATE events SET pdu = ?, redacted_by = ? WHERE event_nid = ?",
-        (_encode(redacted_pdu), redacted_by, event_nid),
+        "UPDATE events SET content = ?, proof = ?, has_url = ?, redacted_by = ? WHERE event_nid = ?",
+        (content, proof, "url" in redacted_pdu["content"], redacted_by, event_nid),
     )
 
 
@@ -139,76 +157,67 @@ def take_pending_redactions(db: Db, event_id: str) -> list[int]:
 
 
 def find_event(db: Db, event_id: str) -> PersistedEvent | None:
-    row = db.execute(f"{_SELECT_EVENT} WHERE e.event_id = ?", (event_id,)).fetchone()
-    return None if row is None else _persisted(row)
+    return next(iter(select_events_by_id(db, [event_id]).values()), None)
 
 
 def get_event(db: Db, event_nid: int) -> PersistedEvent:
     """The event of a numeric id, which some row has."""
-    return _persisted(db.execute(f"{_SELECT_EVENT} WHERE e.event_nid = ?", (event_nid,)).fetchone())
+    return _persisted(db, db.execute(f"{_SELECT_EVENT} WHERE e.event_nid = ?", (event_nid,)))[0]
 
 
 def select_events(db: Db, event_nids: Iterable[int]) -> dict[int, PersistedEvent]:
     """The events of these numeric ids, by numeric id, in the order given."""
     wanted = list(event_nids)
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
-        " JOIN rooms r USING (room_nid)",
-        (json.dumps(wanted),),
-    )
-    found = {row[0]: _persisted(row) for row in rows}
+    rows = db.execute(f"{_SELECT_LISTED} e.event_nid = j.value{_JOINS}", (json.dumps(wanted),))
+    found = {event.event_nid: event for event in _persisted(db, rows)}
     return {event_nid: found[event_nid] for event_nid in wanted if event_nid in found}
 
 
 def select_events_by_id(db: Db, event_ids: Iterable[str]) -> dict[EventID, PersistedEvent]:
     """Those of the events that are known here."""
-    rows = db.execute(
-        f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN events e ON e.event_id = j.value"
-        " JOIN rooms r USING (room_nid)",
-        (json.dumps(list(event_ids)),),
-    )
-    return {event.event_id: event for event in map(_persisted, rows)}
+    wanted = set(event_ids)
+    rows = db.execute(f"{_SELECT_LISTED} e.id_key = j.value{_JOINS}", (_keys(wanted),))
+    return {event.event_id: event for event in _persisted(db, rows) if event.event_id in wanted}
 
 
 def select_event_ids(db: Db, event_nids: Iterable[int]) -> dict[int, EventID]:
     """The event ids of these numeric ids."""
     rows = db.execute(
-        "SELECT e.event_nid, e.event_id FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value",
+        "SELECT e.event_nid, e.id_key, e.id_rest FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value",
         (json.dumps(list(event_nids)),),
     )
-    return dict(rows.fetchall())
+    return {event_nid: decode_event_id(id_key, id_rest) for event_nid, id_key, id_rest in rows}
 
 
 def select_event_nids(db: Db, event_ids: Iterable[str]) -> dict[EventID, int]:
     """The numeric ids of those of the events that are known here."""
-    rows = db.execute(
-        "SELECT e.event_id, e.event_nid FROM json_each(?) j CROSS JOIN events e ON e.event_id = j.value",
-        (json.dumps(list(event_ids)),),
-    )
-    return dict(rows.fetchall())
+    return {event_id: event_nid for event_nid, (event_id, _) in select_standings(db, event_ids).items()}
 
 
 def select_standings(db: Db, event_ids: Iterable[str]) -> dict[int, tuple[EventID, Standing]]:
     """Id and standing of those of the events that are known here, by numeric id."""
+    wanted = set(event_ids)
     rows = db.execute(
-        "SELECT e.event_nid, e.event_id, e.standing FROM json_each(?) j CROSS JOIN events e ON e.event_id = j.value",
-        (json.dumps(list(event_ids)),),
+        "SELECT e.event_nid, e.id_key, e.id_rest, e.standing FROM json_each(?) j"
+        " CROSS JOIN events e ON e.id_key = j.value",
+        (_keys(wanted),),
     )
-    return {event_nid: (event_id, Standing(standing)) for event_nid, event_id, standing in rows}
+    found = ((nid, decode_event_id(id_key, id_rest), standing) for nid, id_key, id_rest, standing in rows)
+    return {nid: (event_id, Standing(standing)) for nid, event_id, standing in found if event_id in wanted}
 
 
 def find_event_at(db: Db, room_nid: int, position: int) -> PersistedEvent | None:
     """The event at exactly this position of the room."""
-    row = db.execute(f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position = ?", (room_nid, position)).fetchone()
-    return None if row is None else _persisted(row)
+    rows = db.execute(f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position = ?", (room_nid, position))
+    return next(iter(_persisted(db, rows)), None)
 
 
 def select_transaction_ids(db: Db, user_id: str, device_id: str, event_nids: Iterable[int]) -> dict[int, str]:
     """The transaction ids under which this device sent events, by event_nid."""
     rows = db.execute(
         "SELECT e.event_nid, e.transaction_id FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
-        " WHERE e.sender = ? AND e.device_id = ?",
-        (json.dumps(list(event_nids)), user_id, device_id),
+        " WHERE e.sender = (SELECT tuple_nid FROM state_tuples WHERE type = ? AND state_key = ?) AND e.device_id = ?",
+        (json.dumps(list(event_nids)), MEMBER, user_id, device_id),
     )
     return dict(rows.fetchall())
 
@@ -222,7 +231,7 @@ def select_timeline(
         f" ORDER BY e.stream_position {'ASC' if forwards else 'DESC'} LIMIT ?",
         (room_nid, after, up_to, limit),
     )
-    return [_persisted(row) for row in rows]
+    return _persisted(db, rows)
 
 
 def find_event_by_time(db: Db, room_nid: int, ts: int, *, up_to: int, forwards: bool) -> PersistedEvent | None:
@@ -231,13 +240,13 @@ def find_event_by_time(db: Db, room_nid: int, ts: int, *, up_to: int, forwards: 
     Of several at the same time the first, or the last.
     """
     order = "ASC" if forwards else "DESC"
-    row = db.execute(
+    rows = db.execute(
         f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position <= ? AND e.standing = 0"
         f" AND e.origin_server_ts {'>=' if forwards else '<='} ?"
         f" ORDER BY e.origin_server_ts {order}, e.stream_position {order} LIMIT 1",
         (room_nid, up_to, ts),
-    ).fetchone()
-    return None if row is None else _persisted(row)
+    )
+    return next(iter(_persisted(db, rows)), None)
 
 
 def select_states_before(db: Db, *, after: int, limit: int) -> list[tuple[int, int]]:
@@ -255,14 +264,42 @@ def count_events(db: Db) -> int:
     return last or 0
 
 
-def _encode(pdu: JsonDict) -> str:
-    return json.dumps(pdu, ensure_ascii=False, separators=(",", ":"))
+def _encode(db: Db, pdu: JsonDict) -> tuple[Packed, bytes, int]:
+    """The `content`, the `proof` and the `type` of an event."""
+    references = [*pdu["prev_events"], *pdu["auth_events"]]
+    event_nids = select_event_nids(db, (event_id for event_id in references if isinstance(event_id, str)))
+    name_nids = {name: intern_name(db, name) for name in (pdu["type"], *(signing_keys(pdu) or ()))}
+    return *encode_event(pdu, event_nids, name_nids), name_nids[pdu["type"]]
 
 
-def _persisted(row: tuple[Any, ...]) -> PersistedEvent:
-    event_nid, event_id, room_nid, stream_position, standing, state_before, redacted_by, pdu, version = row
+def _keys(event_ids: Iterable[str]) -> str:
+    """JSON of the `id_key` of each."""
+    return json.dumps([encode_event_id(event_id)[0] for event_id in event_ids])
+
+
+def _persisted(db: Db, rows: Iterable[tuple[Any, ...]]) -> list[PersistedEvent]:
+    """The events of rows with _COLUMNS, in their order."""
+    selection = Selection(db, select_event_ids)
+    return [_persisted_event(row, selection) for row in rows]
+
+
+def _persisted_event(row: tuple[Any, ...], selection: Selection) -> PersistedEvent:
+    event_nid, id_key, id_rest, room_nid, stream_position, standing, state_before, redacted_by, *columns = row
+    room_id, room_version, event_type, sender, state_key, depth, origin_server_ts, content, proof = columns
+    known = EventColumns(
+        event_id=decode_event_id(id_key, id_rest),
+        room_id=RoomID(room_id),
+        room_version=get_room_version(room_version),
+        type=event_type,
+        sender=UserID(sender),
+        state_key=state_key,
+        depth=depth,
+        origin_server_ts=origin_server_ts,
+        content=content,
+        proof=proof,
+    )
     return PersistedEvent(
-        event=load_event(json.loads(pdu), event_id=event_id, room_version=get_room_version(version)),
+        event=StoredEvent(known, selection),
         event_nid=event_nid,
         room_nid=room_nid,
         stream_position=stream_position,

@@ -65,15 +65,17 @@ def select_joined_rooms_with_news(db: Db, user_id: str, *, after: int, up_to: in
 def select_membership_history(db: Db, user_id: str, room_nid: int, *, after: int, up_to: int) -> list[MembershipChange]:
     """How the user's membership changed with after < position <= up_to, the oldest first; profile changes too."""
     rows = db.execute(
-        "SELECT json_extract(before.pdu, '$.content.membership'), json_extract(now.pdu, '$.content.membership')"
+        "SELECT c.previous_nid, c.event_nid"
         " FROM state_tuples t JOIN current_state_changes c ON c.tuple_nid = t.tuple_nid"
-        " LEFT JOIN events before ON before.event_nid = c.previous_nid"
-        " LEFT JOIN events now ON now.event_nid = c.event_nid"
         " WHERE t.type = 'm.room.member' AND t.state_key = ? AND c.room_nid = ?"
         " AND c.stream_position > ? AND c.stream_position <= ? ORDER BY c.stream_position",
         (user_id, room_nid, after, up_to),
-    )
-    return [MembershipChange(previous=previous, membership=membership) for previous, membership in rows]
+    ).fetchall()
+    members = select_events(db, {event_nid for row in rows for event_nid in row if event_nid is not None})
+    return [
+        MembershipChange(previous=_membership_of(members.get(before)), membership=_membership_of(members.get(now)))
+        for before, now in rows
+    ]
 
 
 def select_filtered_timeline(
@@ -92,7 +94,7 @@ def select_filtered_timeline(
     """
     clauses, parameters = _filter_clauses(event_filter)
     for user_id in ignored_users:
-        clauses.append("(sender <> ? OR tuple_nid IS NOT NULL)")
+        clauses.append(f"(NOT {_SENDER} OR tuple_nid IS NOT NULL)")
         parameters.append(user_id)
     rows = db.execute(
         "SELECT event_nid FROM events WHERE room_nid = ? AND stream_position > ? AND stream_position <= ?"
@@ -112,6 +114,10 @@ def find_entry_at(db: Db, room_nid: int, event_type: str, state_key: str, positi
         (event_type, state_key, room_nid, position),
     ).fetchone()
     return find_current(db, room_nid, event_type, state_key) if row is None else row[0]
+
+
+def _membership_of(member: PersistedEvent | None) -> str | None:
+    return None if member is None else member.event.membership
 
 
 def select_heroes(db: Db, room_nid: int, user_id: str, limit: int) -> list[str]:
@@ -136,7 +142,7 @@ def _filter_clauses(event_filter: EventFilter) -> tuple[list[str], list[str]]:
         *([_not(_of_senders(event_filter.not_senders))] if event_filter.not_senders else []),
     ]
     if event_filter.contains_url is not None:
-        conditions.append((f"json_type(pdu, '$.content.url') IS {'NOT ' if event_filter.contains_url else ''}NULL", []))
+        conditions.append(("has_url" if event_filter.contains_url else "NOT has_url", []))
     clauses = [clause for clause, _ in conditions]
     return clauses, [parameter for _, parameters in conditions for parameter in parameters]
 
@@ -144,15 +150,19 @@ def _filter_clauses(event_filter: EventFilter) -> tuple[list[str], list[str]]:
 _Condition: TypeAlias = tuple[str, list[str]]
 """A clause, and its parameters."""
 
+_SENDER: Final = "sender IS (SELECT tuple_nid FROM state_tuples WHERE type = 'm.room.member' AND state_key = ?)"
+"""Nobody is the sender that isn't known: IS has an answer for NULL, too."""
+
 
 def _of_types(types: Iterable[str]) -> _Condition:
     patterns = [_escape_glob(pattern) if "*" in pattern else pattern for pattern in types]
-    return _any(["type GLOB ?" if "*" in pattern else "type = ?" for pattern in patterns], patterns)
+    terms = ["name GLOB ?" if "*" in pattern else "name = ?" for pattern in patterns]
+    return _any([f"type IN (SELECT name_nid FROM names WHERE {term})" for term in terms], patterns)
 
 
 def _of_senders(senders: Iterable[str]) -> _Condition:
     values = sorted(senders)
-    return _any(["sender = ?"] * len(values), values)
+    return _any([_SENDER] * len(values), values)
 
 
 def _any(terms: list[str], parameters: list[str]) -> _Condition:

@@ -3,7 +3,9 @@
 import json
 from dataclasses import dataclass
 
+from tabstead.protocol.canonical_json import JsonDict
 from tabstead.storage.database import Db
+from tabstead.storage.events import select_events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,17 +20,12 @@ def select_visible_users(db: Db, user_id: str) -> list[DirectoryUser]:
     rows = db.execute(
         "WITH visible_rooms (room_nid) AS ("
         " SELECT room_nid FROM memberships WHERE user_id = ?1 AND membership = 'join'"
-        " UNION SELECT r.room_nid FROM rooms r"
-        "  JOIN state_tuples t ON t.type IN ('m.room.join_rules', 'm.room.history_visibility') AND t.state_key = ''"
-        "  JOIN current_state c ON c.room_nid = r.room_nid AND c.tuple_nid = t.tuple_nid"
-        "  JOIN events e ON e.event_nid = c.event_nid"
-        "  WHERE json_extract(e.pdu, '$.content.join_rule') = 'public'"
-        "  OR json_extract(e.pdu, '$.content.history_visibility') = 'world_readable'"
+        " UNION SELECT value FROM json_each(?2)"
         ") SELECT DISTINCT m.user_id, name.value, picture.value FROM visible_rooms v"
         " JOIN memberships m ON m.room_nid = v.room_nid AND m.membership = 'join' AND m.user_id <> ?1"
         " LEFT JOIN profile_fields name ON name.user_id = m.user_id AND name.name = 'displayname'"
         " LEFT JOIN profile_fields picture ON picture.user_id = m.user_id AND picture.name = 'avatar_url'",
-        (user_id,),
+        (user_id, json.dumps(_select_open_rooms(db))),
     )
     return [
         DirectoryUser(
@@ -38,3 +35,18 @@ def select_visible_users(db: Db, user_id: str) -> list[DirectoryUser]:
         )
         for found_id, name, picture in rows
     ]
+
+
+def _select_open_rooms(db: Db) -> list[int]:
+    """The room_nids of the rooms that are public or world-readable."""
+    rows = db.execute(
+        "SELECT c.event_nid FROM rooms r JOIN state_tuples t"
+        " ON t.type IN ('m.room.join_rules', 'm.room.history_visibility') AND t.state_key = ''"
+        " JOIN current_state c ON c.room_nid = r.room_nid AND c.tuple_nid = t.tuple_nid"
+    )
+    settings = select_events(db, (event_nid for (event_nid,) in rows.fetchall())).values()
+    return list({each.room_nid for each in settings if _is_open(each.event.content)})
+
+
+def _is_open(content: JsonDict) -> bool:
+    return content.get("join_rule") == "public" or content.get("history_visibility") == "world_readable"

@@ -6,7 +6,7 @@ Neither is ever changed in place.
 
 from tabstead.protocol.events.build import build_event
 from tabstead.protocol.events.client_format import to_client_event, to_stripped_state
-from tabstead.protocol.events.event import Event, load_event, parse_event
+from tabstead.protocol.events.event import Event, load_event, parse_event, parse_references
 from tabstead.protocol.events.hashes import content_hash, event_id_of, reference_hash, room_id_of_create
 from tabstead.protocol.events.redaction import redact_event
 
@@ -17,6 +17,7 @@ __all__ = [
     "event_id_of",
     "load_event",
     "parse_event",
+    "parse_references",
     "redact_event",
     "reference_hash",
     "room_id_of_create",

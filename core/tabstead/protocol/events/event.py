@@ -118,8 +118,8 @@ def load_event(
         sender=pdu["sender"],
         state_key=pdu.get("state_key"),
         content=content,
-        prev_events=_event_ids(pdu["prev_events"], room_version),
-        auth_events=_event_ids(pdu["auth_events"], room_version),
+        prev_events=parse_references(pdu["prev_events"], room_version),
+        auth_events=parse_references(pdu["auth_events"], room_version),
         depth=pdu["depth"],
         origin_server_ts=pdu["origin_server_ts"],
         redacts=_redacts(pdu, room_version),
@@ -199,7 +199,8 @@ def _check_room_id(pdu: JsonDict, room_version: RoomVersion) -> None:
         raise BadJson("room_id: not of this room version's form.")
 
 
-def _event_ids(references: list[Any], room_version: RoomVersion) -> tuple[EventID, ...]:
+def parse_references(references: list[Any], room_version: RoomVersion) -> tuple[EventID, ...]:
+    """The ids of the events that `prev_events` or `auth_events` name, in a PDU whose format was checked."""
     if room_version.references_have_hashes:  # v1-v2
         return tuple(event_id for event_id, _ in references)
     return tuple(references)

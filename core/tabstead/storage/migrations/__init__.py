@@ -28,7 +28,15 @@ def _run_scripts(folder: str, db: sqlite3.Connection) -> bool:
     return True
 
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (partial(_run_scripts, "v1"), partial(_run_scripts, "v2"))
+def _version_2(db: sqlite3.Connection) -> bool:
+    from tabstead.storage.migrations import compact_rows  # a current database needs none of it
+
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'names'").fetchone() is None:
+        _run_scripts("v2", db)
+    return compact_rows.compact_rows(db)
+
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (partial(_run_scripts, "v1"), _version_2)
 
 
 def is_current(db: sqlite3.Connection) -> bool:
@@ -55,6 +63,15 @@ def migrate_step(db: sqlite3.Connection) -> bool:
     if MIGRATIONS[version](db):
         db.execute(f"PRAGMA user_version = {version + 1}")
     return is_current(db)
+
+
+def count_left(db: sqlite3.Connection) -> int:
+    """About how many rows are still to be moved into the current version's tables."""
+    if is_current(db):
+        return 0
+    from tabstead.storage.migrations import compact_rows
+
+    return compact_rows.count_left(db)
 
 
 def split_statements(script: str) -> Iterator[str]:
