@@ -12,12 +12,14 @@ block; blocks and snapshots that were there before are used again. `read_state` 
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Self
 
+from helpers.dendrite_schema import SCHEMA
 from tabstead.protocol.auth_rules import ALLOWED, check_event_auth, select_auth_event_types
 from tabstead.protocol.events import Event, build_event, parse_event, redact_event, reference_hash
 from tabstead.protocol.identifiers import EventID, RoomID, StateTuple, UserID, server_name_of
@@ -28,82 +30,6 @@ from tabstead.protocol.state_resolution import MissingEvents, WalkedAuthChains, 
 KEY: Final = SigningKey(key_id="ed25519:1", seed=bytes(range(32)))
 MOST_BLOCKS: Final = 64
 BEGIN_MS: Final = 1_620_000_000_000
-
-SCHEMA: Final = """
-CREATE TABLE roomserver_event_types (
-    event_type_nid INTEGER PRIMARY KEY AUTOINCREMENT, event_type TEXT NOT NULL UNIQUE);
-INSERT INTO roomserver_event_types VALUES (1, 'm.room.create'), (2, 'm.room.power_levels'), (3, 'm.room.join_rules'),
-    (4, 'm.room.third_party_invite'), (5, 'm.room.member'), (6, 'm.room.redaction'), (7, 'm.room.history_visibility');
-CREATE TABLE roomserver_event_state_keys (
-    event_state_key_nid INTEGER PRIMARY KEY AUTOINCREMENT, event_state_key TEXT NOT NULL UNIQUE);
-INSERT INTO roomserver_event_state_keys VALUES (1, '');
-CREATE TABLE roomserver_events (
-    event_nid INTEGER PRIMARY KEY AUTOINCREMENT, room_nid INTEGER NOT NULL, event_type_nid INTEGER NOT NULL,
-    event_state_key_nid INTEGER NOT NULL, sent_to_output BOOLEAN NOT NULL DEFAULT FALSE,
-    state_snapshot_nid INTEGER NOT NULL DEFAULT 0, depth INTEGER NOT NULL, event_id TEXT NOT NULL UNIQUE,
-    reference_sha256 BLOB NOT NULL, auth_event_nids TEXT NOT NULL DEFAULT '[]',
-    is_rejected BOOLEAN NOT NULL DEFAULT FALSE);
-CREATE TABLE roomserver_event_json (event_nid INTEGER NOT NULL PRIMARY KEY, event_json TEXT NOT NULL);
-CREATE TABLE roomserver_previous_events (
-    previous_event_id TEXT NOT NULL, previous_reference_sha256 BLOB, event_nids TEXT NOT NULL,
-    UNIQUE (previous_event_id, previous_reference_sha256));
-CREATE TABLE roomserver_rooms (
-    room_nid INTEGER PRIMARY KEY AUTOINCREMENT, room_id TEXT NOT NULL UNIQUE,
-    latest_event_nids TEXT NOT NULL DEFAULT '[]', last_event_sent_nid INTEGER NOT NULL DEFAULT 0,
-    state_snapshot_nid INTEGER NOT NULL DEFAULT 0, room_version TEXT NOT NULL);
-CREATE TABLE roomserver_room_aliases (
-    alias TEXT NOT NULL PRIMARY KEY, room_id TEXT NOT NULL, creator_id TEXT NOT NULL);
-CREATE INDEX roomserver_room_id_idx ON roomserver_room_aliases (room_id);
-CREATE TABLE roomserver_redactions (
-    redaction_event_id TEXT PRIMARY KEY, redacts_event_id TEXT NOT NULL, validated BOOLEAN NOT NULL);
-CREATE TABLE roomserver_membership (
-    room_nid INTEGER NOT NULL, target_nid INTEGER NOT NULL, sender_nid INTEGER NOT NULL DEFAULT 0,
-    membership_nid INTEGER NOT NULL DEFAULT 1, event_nid INTEGER NOT NULL DEFAULT 0,
-    target_local BOOLEAN NOT NULL DEFAULT false, forgotten BOOLEAN NOT NULL DEFAULT false,
-    UNIQUE (room_nid, target_nid));
-CREATE TABLE roomserver_invites (
-    invite_event_id TEXT PRIMARY KEY, room_nid INTEGER NOT NULL, target_nid INTEGER NOT NULL,
-    sender_nid INTEGER NOT NULL DEFAULT 0, retired BOOLEAN NOT NULL DEFAULT FALSE, invite_event_json TEXT NOT NULL);
-CREATE INDEX roomserver_invites_active_idx ON roomserver_invites (target_nid, room_nid) WHERE NOT retired;
-CREATE TABLE roomserver_transactions (
-    transaction_id TEXT NOT NULL, session_id INTEGER NOT NULL, user_id TEXT NOT NULL, event_id TEXT NOT NULL,
-    PRIMARY KEY (transaction_id, session_id, user_id));
-CREATE TABLE roomserver_published (room_id TEXT NOT NULL PRIMARY KEY, published BOOLEAN NOT NULL DEFAULT false);
-CREATE TABLE roomserver_state_snapshots (
-    state_snapshot_nid INTEGER PRIMARY KEY AUTOINCREMENT, state_snapshot_hash BLOB UNIQUE, room_nid INTEGER NOT NULL,
-    state_block_nids TEXT NOT NULL DEFAULT '[]');
-CREATE TABLE roomserver_state_block (
-    state_block_nid INTEGER PRIMARY KEY AUTOINCREMENT, state_block_hash BLOB UNIQUE,
-    event_nids TEXT NOT NULL DEFAULT '[]');
-"""
-
-ACCOUNTS_SCHEMA: Final = """
-CREATE TABLE account_accounts (
-    localpart TEXT NOT NULL PRIMARY KEY, created_ts BIGINT NOT NULL, password_hash TEXT, appservice_id TEXT,
-    is_deactivated BOOLEAN DEFAULT 0);
-CREATE TABLE account_profiles (localpart TEXT NOT NULL PRIMARY KEY, display_name TEXT, avatar_url TEXT);
-CREATE TABLE account_data (
-    localpart TEXT NOT NULL, room_id TEXT, type TEXT NOT NULL, content TEXT NOT NULL,
-    PRIMARY KEY (localpart, room_id, type));
-CREATE TABLE account_threepid (
-    threepid TEXT NOT NULL, medium TEXT NOT NULL DEFAULT 'email', localpart TEXT NOT NULL,
-    PRIMARY KEY (threepid, medium));
-"""
-
-DEVICES_SCHEMA: Final = """
-CREATE TABLE device_devices (
-    access_token TEXT PRIMARY KEY, session_id INTEGER, device_id TEXT, localpart TEXT, created_ts BIGINT,
-    display_name TEXT, last_seen_ts BIGINT, ip TEXT, user_agent TEXT, UNIQUE (localpart, device_id));
-"""
-
-KEYS_SCHEMA: Final = """
-CREATE TABLE keyserver_device_keys (
-    user_id TEXT NOT NULL, device_id TEXT NOT NULL, ts_added_secs BIGINT NOT NULL, key_json TEXT NOT NULL,
-    stream_id BIGINT NOT NULL, display_name TEXT, UNIQUE (user_id, device_id));
-CREATE TABLE keyserver_one_time_keys (
-    user_id TEXT NOT NULL, device_id TEXT NOT NULL, key_id TEXT NOT NULL, algorithm TEXT NOT NULL,
-    ts_added_secs BIGINT NOT NULL, key_json TEXT NOT NULL, UNIQUE (user_id, device_id, key_id, algorithm));
-"""
 
 
 class Roomserver:
@@ -466,34 +392,9 @@ def _json(numbers: Iterable[int]) -> str:
     return json.dumps(list(numbers), separators=(",", ":"))
 
 
-def write_people(folder: Path, user_id: str, *, password_hash: str | None, access_token: str) -> dict[str, Path]:
-    """Databases of one account and its one device with keys; by what the import calls them."""
-    localpart = user_id[1:].partition(":")[0]
-    paths = {name: folder / f"{name}.db" for name in ("accounts", "devices", "keys")}
-    with sqlite3.connect(paths["accounts"]) as db:
-        db.executescript(ACCOUNTS_SCHEMA)
-        db.execute("INSERT INTO account_accounts VALUES (?, ?, ?, NULL, 0)", (localpart, BEGIN_MS, password_hash))
-        db.execute("INSERT INTO account_accounts VALUES ('gone', ?, NULL, NULL, 1)", (BEGIN_MS,))
-        db.execute("INSERT INTO account_profiles VALUES (?, 'A Name', 'mxc://tab.test/a')", (localpart,))
-        db.execute("INSERT INTO account_data VALUES (?, '', 'org.example', '{\"kept\":true}')", (localpart,))
-        db.execute("INSERT INTO account_data VALUES (?, '', 'm.push_rules', '{\"global\":{}}')", (localpart,))
-        db.execute("INSERT INTO account_threepid VALUES ('name@example.org', 'email', ?)", (localpart,))
-    with sqlite3.connect(paths["devices"]) as db:
-        db.executescript(DEVICES_SCHEMA)
-        db.execute(
-            "INSERT INTO device_devices VALUES (?, 1, 'DEVICE', ?, ?, 'A phone', ?, '127.0.0.1', 'curl')",
-            (access_token, localpart, BEGIN_MS, BEGIN_MS),
-        )
-    keys = {"user_id": user_id, "device_id": "DEVICE", "algorithms": [], "keys": {"ed25519:DEVICE": "key"}}
-    with sqlite3.connect(paths["keys"]) as db:
-        db.executescript(KEYS_SCHEMA)
-        db.execute(
-            "INSERT INTO keyserver_device_keys VALUES (?, 'DEVICE', 0, ?, 1, 'A phone')",
-            (user_id, json.dumps({**keys, "signatures": {}})),
-        )
-        for number in range(3):
-            db.execute(
-                "INSERT INTO keyserver_one_time_keys VALUES (?, 'DEVICE', ?, 'signed_curve25519', ?, ?)",
-                (user_id, f"AAAA{number}", number, json.dumps({"key": f"key {number}", "signatures": {}})),
-            )
-    return paths
+async def move(source: Path, **others: Path) -> Counter[str]:
+    """Import a roomserver's database into where a test server has its own, in the same folder."""
+    from tabstead.native.dendrite_import import Sources, import_dendrite
+
+    target = source.parent / "tab.test.sqlite"
+    return await import_dendrite(Sources(roomserver=source, **others), target, "tab.test", lambda line: None)

@@ -1,22 +1,18 @@
-"""A server that moves here from Dendrite has all its rooms and people as they were, and goes on."""
+"""A room that moves here from Dendrite has all its events, and the state at each, as they were."""
 
 import json
 import sqlite3
-from binascii import b2a_base64
-from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers.dendrite import KEY, Room, Roomserver, read_state, write_people
-from helpers.homeserver import Client, TestServer
-from tabstead.errors import ImportRefused, ServerNameMismatch
-from tabstead.native.dendrite_import import Sources, import_dendrite
-from tabstead.native.dendrite_import.rooms import RoomImport
-from tabstead.native.dendrite_import.states import SourceState, StateReader
+from helpers.dendrite import Room, Roomserver, move, read_state
+from tabstead.native.dendrite_import.importer import _Import
 from tabstead.protocol.identifiers import StateTuple
 from tabstead.storage.database import Database, Db
+from tabstead.storage.dendrite_import.progress import Progress
 from tabstead.storage.events import PersistedEvent, Standing, find_event, get_event
 from tabstead.storage.rooms import find_room, select_forward_extremities
 from tabstead.storage.state_history import read_state as read_our_state
@@ -31,17 +27,6 @@ def say(room: Room, sender: str, text: str, **more: Any) -> str:
 
 def set_topic(room: Room, sender: str, topic: str, **more: Any) -> str:
     return room.send(sender, TOPIC, {"topic": topic}, "", **more)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "roomserver.db"
-
-
-async def move(source: Path, **others: Path) -> Counter[str]:
-    """Import into where a test server has its database."""
-    target = source.parent / "tab.test.sqlite"
-    return await import_dendrite(Sources(roomserver=source, **others), target, "tab.test", lambda line: None)
 
 
 async def read_moved(source: Path, fn: Any) -> Any:
@@ -214,200 +199,32 @@ async def test_outliers_stay_outliers(source: Path) -> None:
     assert await read_moved(source, lambda db: find(db, outlier.event_id).stream_position) is None
 
 
-async def test_a_person_goes_on_where_they_were(source: Path) -> None:
-    password_hash = "$2a$04$uFx7uc8IvRotd6K2kmG/jeO0GhiZzQWP/FyRSZHSSFauZAhFbR0L2"
-    people = write_people(source.parent, ALICE, password_hash=password_hash, access_token="dendrite's token")
-    with Roomserver(source) as dendrite:
-        room = dendrite.create_room(ALICE)
-        room.send(ALICE, "m.room.name", {"name": "Porch"}, "")
-        room.join(BOB)
-        answered = say(room, BOB, "a question")
-        relation = {"event_id": answered, "rel_type": "m.annotation", "key": "+"}
-        room.send(ALICE, "m.reaction", {"m.relates_to": relation})
-        room.send(BOB, "m.room.member", {"membership": "leave"}, BOB)
-        left = dendrite.create_room(BOB)
-        left.join(ALICE)
-        left.send(ALICE, "m.room.member", {"membership": "leave"}, ALICE)
-        dendrite.forgotten.add((left.room_nid, ALICE))
-        dendrite.db.execute(
-            "INSERT INTO roomserver_room_aliases VALUES (?, ?, ?)", ("#porch:tab.test", room.room_id, ALICE)
-        )
-        dendrite.db.execute("INSERT INTO roomserver_published VALUES (?, TRUE)", (room.room_id,))
-    counts = await move(source, **people)
-    assert (counts["accounts"], counts["devices"], counts["aliases"], counts["public rooms"]) == (2, 1, 1, 1)
-
-    server = await TestServer.open(source.parent)
-    alice = Client(server=server, user_id=ALICE, device_id="DEVICE", access_token="dendrite's token")
-    assert await alice.get("/v3/account/whoami") == {"user_id": ALICE, "device_id": "DEVICE", "is_guest": False}
-    synced = await alice.get("/v3/sync")
-    assert [*synced["rooms"]["join"]] == [room.room_id]
-    assert synced["device_one_time_keys_count"] == {"signed_curve25519": 3}
-    assert {event["type"] for event in synced["account_data"]["events"]} == {"m.push_rules", "org.example"}
-    timeline = synced["rooms"]["join"][room.room_id]["timeline"]["events"]
-    assert timeline[-1]["content"] == {"membership": "leave"}
-    assert timeline[-1]["unsigned"]["prev_content"] == {"membership": "join"}
-    assert (await alice.get("/v3/publicRooms"))["chunk"][0]["name"] == "Porch"
-    assert (await alice.get("/v3/directory/room/%23porch%3Atab.test"))["room_id"] == room.room_id
-    keys = await alice.post("/v3/keys/query", {"device_keys": {ALICE: []}})
-    assert keys["device_keys"][ALICE]["DEVICE"]["keys"] == {"ed25519:DEVICE": "key"}
-    claimed = await alice.post("/v3/keys/claim", {"one_time_keys": {ALICE: {"DEVICE": "signed_curve25519"}}})
-    assert [*claimed["one_time_keys"][ALICE]["DEVICE"]] == ["signed_curve25519:AAAA0"]
-    assert (await alice.get(f"/v3/profile/{ALICE}"))["displayname"] == "A Name"
-
-    said = await alice.send(room.room_id, "and it goes on")
-    assert (await alice.get(f"/v3/rooms/{room.room_id}/event/{said}"))["content"]["body"] == "and it goes on"
-    await alice.put(f"/v3/rooms/{room.room_id}/state/m.room.topic", {"topic": "moved"})
-    assert (await server.log_in("alice", "correct horse")).user_id == ALICE
-    assert (await server.anonymous().refused(*LOG_IN, log_in_body("alice", "wrong")))[0] == 403
-    assert (await server.anonymous().refused(*LOG_IN, log_in_body("gone", "")))[0] == 403
-    assert await server.homeserver.context.database.integrity_check() == []
-    await server.close()
-
-
-LOG_IN = "POST", "/v3/login"
-
-
-def log_in_body(localpart: str, password: str) -> Any:
-    identifier = {"type": "m.id.user", "user": localpart}
-    return {"type": "m.login.password", "identifier": identifier, "password": password}
-
-
-async def test_the_server_keeps_its_signing_key(source: Path, tmp_path: Path) -> None:
-    pem = tmp_path / "matrix_key.pem"
-    encoded = b2a_base64(KEY.seed).decode()
-    pem.write_text(
-        f"-----BEGIN MATRIX PRIVATE KEY-----\nKey-ID: {KEY.key_id}abc\n\n{encoded}-----END MATRIX PRIVATE KEY-----\n"
-    )
-    with Roomserver(source) as dendrite:
-        dendrite.create_room(ALICE)
-    await move(source, signing_key=pem)
-    server = await TestServer.open(tmp_path)
-    signing_key = server.homeserver.context.local_server.signing_key
-    assert (signing_key.key_id, signing_key.seed) == (f"{KEY.key_id}abc", KEY.seed)
-    await server.close()
-
-
-async def test_without_a_file_the_server_gets_a_key(source: Path) -> None:
-    with Roomserver(source) as dendrite:
-        dendrite.create_room(ALICE)
-    await move(source)
-    server = await TestServer.open(source.parent)
-    assert server.homeserver.context.local_server.signing_key.key_id == "ed25519:1"
-    await server.close()
-
-
-async def refusal(source: Path, server_name: str = "tab.test", **others: Path) -> str:
-    target = source.parent / "tab.test.sqlite"
-    with pytest.raises((ImportRefused, ServerNameMismatch)) as refused:
-        await import_dendrite(Sources(roomserver=source, **others), target, server_name, lambda line: None)
-    return str(refused.value)
-
-
-async def test_what_can_not_be_imported_is_refused_with_the_reason(source: Path, tmp_path: Path) -> None:
-    assert "is not there" in await refusal(tmp_path / "nothing.db")
-    (tmp_path / "text.db").write_text("no database at all, whatever its name")
-    assert "can't be read" in await refusal(tmp_path / "text.db")
-    sqlite3.connect(tmp_path / "other.db").execute("CREATE TABLE t (a)").connection.close()
-    assert "layout of Dendrite 0.4.0" in await refusal(tmp_path / "other.db")
-    with Roomserver(source) as dendrite:
-        room = dendrite.create_room(ALICE)
-    assert "that of tab.test" in await refusal(source, "another.test")
-    assert "together with their keys" in await refusal(source, devices=source)
-    assert "account_accounts" in await refusal(source, accounts=source)
-    assert "no private key" in await refusal(source, signing_key=write(tmp_path / "no.pem", "nothing"))
-    with sqlite3.connect(source) as db:
-        db.execute("UPDATE roomserver_rooms SET room_version = 'org.unknown'")
-    assert f"{room.room_id} is of a version" in await refusal(source)
-    assert not files_of_database(tmp_path)
-    write(tmp_path / "tab.test.sqlite", "")
-    assert "is there already" in await refusal(source)
-
-
-def files_of_database(folder: Path) -> list[Path]:
-    return list(folder.glob("tab.test*"))
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        ("DELETE FROM roomserver_event_json WHERE event_nid = 3", "no JSON"),
-        ("UPDATE roomserver_event_json SET event_json = '[]' WHERE event_nid = 3", "no JSON"),
-        ("UPDATE roomserver_event_json SET event_json = '{}' WHERE event_nid = 3", "is no event"),
-        ("UPDATE roomserver_events SET event_id = '$other' WHERE event_nid = 3", "not the ID"),
-        ("DELETE FROM roomserver_state_block WHERE state_block_nid = 2", "state block 2"),
-        ("DELETE FROM roomserver_state_snapshots WHERE state_snapshot_nid = 2", "state snapshot 2"),
-        ("UPDATE roomserver_state_block SET event_nids = '[99]' WHERE state_block_nid = 2", "event 99"),
-        ("UPDATE roomserver_rooms SET latest_event_nids = '[99]'", "event 99"),
-        ("DELETE FROM roomserver_rooms WHERE room_nid = 1", "the room of event"),
-    ],
-)
-async def test_a_damaged_database_is_not_imported(source: Path, damage: str, reason: str) -> None:
-    with Roomserver(source) as dendrite:
-        dendrite.create_room(ALICE)
-        dendrite.create_room(BOB)
-    with sqlite3.connect(source) as db:
-        db.execute(damage)
-    assert reason in await refusal(source)
-    assert not (source.parent / "tab.test.sqlite").exists()
-
-
-async def test_an_import_goes_on_only_with_what_it_began_with(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Roomserver(source) as dendrite:
-        room = dendrite.create_room(ALICE)
-    with monkeypatch.context() as patched:
-        patched.setattr("tabstead.native.dendrite_import.check.Check.check_rooms", interrupt)
-        with pytest.raises(InterruptedError):
-            await move(source)
-    with sqlite3.connect(source) as db:
-        db.execute("UPDATE roomserver_rooms SET latest_event_nids = '[1]'")
-    assert "not as they were" in await refusal(source)
-    assert room.latest
-
-
-def interrupt(*_: object) -> None:
-    raise InterruptedError
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        "UPDATE current_state SET event_nid = event_nid - 1 WHERE tuple_nid = 2",
-        "DELETE FROM forward_extremities",
-        "UPDATE rooms SET state_snapshot = 0",
-    ],
-)
-async def test_the_check_finds_a_room_that_came_over_wrongly(
-    source: Path, monkeypatch: pytest.MonkeyPatch, spoil: str
+async def test_an_import_that_stops_after_every_slice_goes_on_where_it_was(
+    source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Roomserver(source) as dendrite:
-        dendrite.create_room(ALICE)
-    take = RoomImport.take_directory
-
-    def take_and_spoil(self: RoomImport, db: Db, position: Any, counts: Counter[str]) -> Any:
-        db.execute(spoil)
-        return take(self, db, position, counts)
-
-    monkeypatch.setattr(RoomImport, "take_directory", take_and_spoil)
-    assert "The import is wrong" in await refusal(source)
-
-
-async def test_the_check_finds_a_state_that_came_over_wrongly(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Roomserver(source) as dendrite:
         room = dendrite.create_room(ALICE)
-        for number in range(5):
-            set_topic(room, ALICE, f"topic {number}")
-            say(room, ALICE, "a message")
-    changes = StateReader.changes
-    calls = iter(range(1000))
+        for number in range(10):
+            room.join(f"@member{number}:tab.test")
+            branch = room.fork()
+            set_topic(branch, ALICE, f"topic {number}")
+            say(room, ALICE, f"message {number}")
+            room.merge(branch)
+    do_slice = _Import._do_slice
+    slices = 0
 
-    def forget_one(self: StateReader, db: Db, old: SourceState, new: SourceState) -> dict[int, int | None]:
-        found = changes(self, db, old, new)
-        return {} if next(calls) == 6 else found
+    def do_one_slice(self: _Import, db: Db) -> Progress:
+        nonlocal slices
+        if self in stopped:
+            raise InterruptedError
+        stopped.append(self)
+        slices += 1
+        return do_slice(self, db)
 
-    monkeypatch.setattr(StateReader, "changes", forget_one)
-    assert "The import is wrong: state snapshot" in await refusal(source)
+    stopped: list[_Import] = []
+    monkeypatch.setattr(_Import, "_do_slice", do_one_slice)
+    while not (source.parent / "tab.test.sqlite").exists():
+        with suppress(InterruptedError):
+            await move(source)
+    assert slices > 25
+    await check_all_states(source)

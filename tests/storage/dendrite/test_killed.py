@@ -38,12 +38,12 @@ def start_import(configuration: Path, *more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def write_rooms(folder: Path) -> int:
+def write_rooms(folder: Path, members: int = 60) -> int:
     """Three rooms with forks, and how many events they have."""
     with Roomserver(folder / "roomserver.db", "localhost") as dendrite:
         for _ in range(3):
             room = dendrite.create_room(ALICE)
-            for number in range(60):
+            for number in range(members):
                 room.join(f"@member{number}:localhost")
                 branch = room.fork()
                 branch.send(ALICE, "m.room.topic", {"topic": f"topic {number}"}, "")
@@ -84,7 +84,7 @@ def test_an_import_that_is_killed_again_and_again_loses_nothing(configuration: P
 
 
 def test_one_killed_between_its_end_and_the_move_is_moved(configuration: Path) -> None:
-    write_rooms(configuration.parent)
+    write_rooms(configuration.parent, members=3)
     target, unfinished = configuration.parent / "tabstead.db", configuration.parent / "tabstead.db.importing"
     assert start_import(configuration).wait() == 0
     target.rename(unfinished)
