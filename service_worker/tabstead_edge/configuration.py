@@ -26,7 +26,7 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimits(configuration.RateLimits):
+class RateLimits:
     """Nobody asks too often but the page's own user."""
 
     enabled: bool = False
@@ -50,7 +50,7 @@ class SiteSettings:
             server_name=server_name,
             base_url=self.base_url or base_url,
             registration=configuration.Registration(open=self.registration.open, guests=self.registration.guests),
-            rate_limits=self.rate_limits,
+            rate_limits=configuration.RateLimits(enabled=self.rate_limits.enabled),
             sync_timeout_cap_ms=SYNC_TIMEOUT_CAP_MS,
             max_upload_bytes=self.media.max_upload_bytes,
             search=self.search,

@@ -15,7 +15,7 @@ from tabstead.client_api.rate_limits import (
     RateLimit,
     RateLimiter,
 )
-from tabstead.configuration import RateLimits
+from tabstead.configuration import Rate, RateLimits
 from tabstead.errors import LimitExceeded
 from tabstead.http import Request
 
@@ -68,6 +68,12 @@ class TestABucket:
         for _ in range(10):
             limiter.take(LIMIT, None)
 
+    def test_the_operator_may_give_a_limit_another_rate(self, time: list[int]) -> None:
+        limiter = RateLimiter(lambda: time[0], enabled=True, rates={"test": Rate(burst=5, refill_ms=10)})
+        assert self.how_many(limiter) == 5
+        time[0] += 20
+        assert self.how_many(limiter) == 2
+
     def test_when_switched_off_nothing_is_limited(self) -> None:
         assert self.how_many(RateLimiter(lambda: 0, enabled=False)) == 100
 
@@ -111,6 +117,17 @@ class TestRoutes:
         await server.register("alice", "rosebud")
         for _ in range(WRONG_PASSWORDS.burst + 1):
             assert (await log_in(server, "rosebud")).status == 200
+
+    async def test_whatever_is_asked_counts_for_the_token_or_else_the_address(self, tmp_path: Path) -> None:
+        server = await TestServer.open(tmp_path, rate_limits=RateLimits(asking=Rate(burst=2, refill_ms=1000)))
+        alice, bob = await server.register("alice"), await server.register("bob")
+        for client in (alice, bob):
+            await client.get("/v3/joined_rooms")
+            await client.get("/v3/devices")
+            assert await client.refused("GET", "/v3/pushrules/") == (429, "M_LIMIT_EXCEEDED")
+        await server.anonymous().get("/versions")
+        await server.anonymous().get("/versions")
+        assert await server.anonymous().refused("GET", "/versions") == (429, "M_LIMIT_EXCEEDED")
 
     async def test_the_operator_may_switch_it_off(self, tmp_path: Path) -> None:
         server = await TestServer.open(tmp_path, rate_limits=RateLimits(enabled=False))

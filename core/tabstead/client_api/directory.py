@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tabstead.accounts.moderation import check_not_suspended
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.rooms import get_known_room
 from tabstead.client_api.routes import Routes
@@ -24,6 +25,7 @@ MAX_ROOMS: Final = 500
 @routes.write("PUT", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.USER)
 def put_alias(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/directory/room/{roomAlias}. § Room aliases."""
+    check_not_suspended(db, call.user_id)
     room_alias = parse_room_alias(call.parameter("roomAlias"))
     room = get_known_room(db, parse_room_id(call.body().string("room_id")))
     create_alias(db, call.context.local_server, room_alias, room, call.user_id)
@@ -64,6 +66,7 @@ def get_visibility(call: Call, db: Db) -> Response:
 @routes.write("PUT", "/_matrix/client/v3/directory/list/room/{roomId}", access=Access.USER)
 def put_visibility(call: Call, db: Db) -> Response:
     """PUT /_matrix/client/v3/directory/list/room/{roomId}. § Published room directory."""
+    check_not_suspended(db, call.user_id)
     room = get_known_room(db, call.parameter("roomId"))
     visibility = call.request.optional_json_object().string("visibility", "public")
     if visibility not in {"public", "private"}:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from tabstead.errors import Forbidden, InvalidRoomState
+from tabstead.errors import Forbidden, InvalidRoomState, UserSuspended
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.room_versions import RoomVersion
 from tabstead.rooms.aliases import CANONICAL_ALIAS, build_local_alias
@@ -68,11 +68,13 @@ class RoomCreation:
 def create_room(db: Db, server: LocalServer, creator: str, creation: RoomCreation) -> Room:
     """Create the room.
 
-    Raises RoomInUse for an alias that is taken, and InvalidRoomState when the rules of the room do not allow the state
-    that is asked for.
+    Raises UserSuspended, RoomInUse for an alias that is taken, and InvalidRoomState when the rules of the room do not
+    allow the state that is asked for.
     """
     try:
         return _create(db, server, creator, creation)
+    except UserSuspended:
+        raise
     except Forbidden as error:
         raise InvalidRoomState(error.sentence) from error
 

@@ -1,8 +1,12 @@
-"""What this server demands of its own users' events beyond the authorisation rules, by event type."""
+"""What this server demands of its own users' events beyond the authorisation rules, by event type.
+
+Of a suspended user it takes two things only: to leave a room, and to redact what they sent.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tabstead.accounts.moderation import check_not_suspended
 from tabstead.errors import BadAlias, BadRequest, Forbidden, InvalidParam, MatrixError
 from tabstead.protocol.identifiers import find_server_name_of, is_room_alias, parse_user_id
 from tabstead.rooms.draft import Draft
@@ -12,6 +16,7 @@ from tabstead.rooms.state import find_current_event
 from tabstead.rooms.state_checks import check_encryption, check_policy, check_server_acl
 from tabstead.storage.account_data import find_account_data
 from tabstead.storage.database import Db
+from tabstead.storage.events import find_event
 from tabstead.storage.relations import has_annotation
 from tabstead.storage.room_aliases import find_alias
 from tabstead.storage.rooms import Room
@@ -22,6 +27,21 @@ def check_draft(db: Db, server: LocalServer, room: Room, sender: str, draft: Dra
     check = _CHECKS.get(draft.type)
     if check is not None:
         check(db, server, room, sender, draft)
+
+
+def check_sender(db: Db, sender: str, draft: Draft) -> None:
+    """Raises UserSuspended."""
+    if not _may_be_sent_suspended(db, sender, draft):
+        check_not_suspended(db, sender)
+
+
+def _may_be_sent_suspended(db: Db, sender: str, draft: Draft) -> bool:
+    if draft.type == "m.room.member":
+        return draft.state_key == sender and draft.content.get("membership") == "leave"
+    if draft.type == "m.room.redaction" and draft.redacts is not None:
+        redacted = find_event(db, draft.redacts)
+        return redacted is not None and redacted.event.sender == sender
+    return False
 
 
 def listed_aliases(content: Mapping[str, Any]) -> list[Any]:

@@ -8,6 +8,7 @@ sent once: a transaction id is answered from storage, and a state that is so alr
 import secrets
 from collections.abc import Iterable, Mapping
 
+from tabstead.accounts.moderation import check_not_suspended
 from tabstead.errors import Forbidden
 from tabstead.protocol.auth_rules import Rejected, check_event_auth, select_auth_event_types
 from tabstead.protocol.canonical_json import JsonDict, encode_canonical_json
@@ -18,7 +19,7 @@ from tabstead.protocol.room_versions import EventIDFormat, RoomVersion
 from tabstead.protocol.signatures import sign_event
 from tabstead.rooms.draft import Draft
 from tabstead.rooms.guests import select_unwelcome_guests
-from tabstead.rooms.local_checks import check_draft
+from tabstead.rooms.local_checks import check_draft, check_sender
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.persist import persist_event
 from tabstead.rooms.resolution import resolve_snapshots
@@ -72,7 +73,8 @@ def send_create_event(
     *,
     room_id: RoomID | None = None,
 ) -> tuple[Room, PersistedEvent]:
-    """Begin a room with its create event; v1-v11: under this ID, where it was told before."""
+    """Begin a room with its create event; v1-v11: under this ID, where it was told before. Raises UserSuspended."""
+    check_not_suspended(db, sender)
     if room_id is None and not version.room_id_is_create_hash:
         room_id = new_room_id(server)
     draft = Draft(type="m.room.create", content=content, state_key="")
@@ -108,6 +110,7 @@ def _send_new(
     *,
     transaction: ClientTransaction | None = None,
 ) -> PersistedEvent:
+    check_sender(db, sender, draft)
     prev_events, state_before = _place(db, room)
     auth_state = read_auth_state(
         db,
