@@ -1,4 +1,4 @@
-"""Profile fields, and the directory of users."""
+"""Profile fields."""
 
 from typing import Any
 
@@ -99,44 +99,3 @@ class TestRoomsAreTold:
         await alice.put(f"{PROFILE}/displayname", {"displayname": "Alice"})
         await alice.put(f"{PROFILE}/m.tz", {"m.tz": "Europe/London"})
         assert len((await alice.messages(room_id, "f", limit=100))["chunk"]) == len(before)
-
-
-class TestTheDirectory:
-    async def search(self, client: Client, term: str, **more: Any) -> list[str]:
-        found = await client.post("/v3/user_directory/search", {"search_term": term, **more})
-        return [user["user_id"].partition(":")[0] for user in found["results"]]
-
-    async def test_found_is_who_shares_a_room_or_is_in_a_public_one(self, server: TestServer, alice: Client) -> None:
-        friend, public, hermit = [await server.register(f"team_{n}") for n in ("friend", "public", "hermit")]
-        room_id = await alice.create_room(preset="private_chat", invite=[friend.user_id])
-        assert await self.search(alice, "team") == []
-        await friend.join(room_id)
-        await public.create_room(preset="public_chat")
-        await hermit.create_room(preset="private_chat")
-        assert await self.search(alice, "team") == ["@team_friend", "@team_public"]
-        await friend.leave(room_id)
-        assert await self.search(alice, "team") == ["@team_public"]
-
-    async def test_readable_by_everybody_is_as_good_as_public(self, server: TestServer, alice: Client) -> None:
-        bob = await server.register("bob")
-        room_id = await bob.create_room(preset="private_chat")
-        await bob.send_state(room_id, "m.room.history_visibility", {"history_visibility": "world_readable"})
-        assert await self.search(alice, "bob") == ["@bob"]
-
-    async def test_names_match_in_any_case_and_the_better_match_comes_first(
-        self, server: TestServer, alice: Client
-    ) -> None:
-        names = {"u1": "Subanna", "u2": "Anna-Lena", "u3": "ANNA", "u4": "Mary Anna", "u5": "Bert"}
-        for localpart, name in names.items():
-            user = await server.register(localpart)
-            await user.put(f"/v3/profile/{user.user_id}/displayname", {"displayname": name})
-            await user.create_room(preset="public_chat")
-        assert await self.search(alice, "anna") == ["@u3", "@u2", "@u4", "@u1"]
-
-    async def test_results_are_cut_at_the_limit(self, server: TestServer, alice: Client) -> None:
-        for number in range(3):
-            await (await server.register(f"team{number}")).create_room(preset="public_chat")
-        found = await alice.post("/v3/user_directory/search", {"search_term": "team", "limit": 2})
-        assert (len(found["results"]), found["limited"]) == (2, True)
-        found = await alice.post("/v3/user_directory/search", {"search_term": "team", "limit": 3})
-        assert (len(found["results"]), found["limited"]) == (3, False)

@@ -43,6 +43,7 @@ from tabstead.client_api import (
     to_device,
     turn,
     typing,
+    user_directory,
     url_previews,
     well_known,
 )
@@ -89,6 +90,7 @@ ROUTES: tuple[Routes, ...] = (
     room_history.routes,
     relations.routes,
     directory.routes,
+    user_directory.routes,
     third_party.routes,
     turn.routes,
 )

@@ -1,6 +1,4 @@
-"""Profiles and the user directory. Client-Server API, § Profiles, § User Directory."""
-
-from typing import Any
+"""Profiles. Client-Server API, § Profiles."""
 
 from tabstead.accounts.moderation import check_not_suspended
 from tabstead.accounts.profiles import (
@@ -10,10 +8,8 @@ from tabstead.accounts.profiles import (
     remove_profile_field,
     set_profile_field,
 )
-from tabstead.accounts.user_directory import search_users
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.own_data import check_own
-from tabstead.client_api.rate_limits import LOOKING_UP
 from tabstead.client_api.routes import Routes
 from tabstead.errors import Forbidden, MissingParam, NotFound
 from tabstead.http import Response, json_response
@@ -26,7 +22,6 @@ routes = Routes()
 
 _PROFILE = "/_matrix/client/v3/profile/{userId}"
 _FIELD = "/_matrix/client/v3/profile/{userId}/{keyName}"
-_MAX_RESULTS = 100
 
 
 @routes.read("GET", _PROFILE, access=Access.NONE)
@@ -61,23 +56,6 @@ def delete_profile_field(call: Call, db: Db) -> Response:
     """DELETE /_matrix/client/v3/profile/{userId}/{keyName}. § Profiles."""
     name = _own_field(call, db)
     return _tell_rooms(call, db, name, remove_profile_field(db, call.user_id, name))
-
-
-@routes.read("POST", "/_matrix/client/v3/user_directory/search", access=Access.USER, limit=LOOKING_UP)
-def search_user_directory(call: Call, db: Db) -> Response:
-    """POST /_matrix/client/v3/user_directory/search. § User Directory."""
-    body = call.body()
-    limit = max(0, min(body.integer("limit", 10), _MAX_RESULTS))
-    found = search_users(db, call.user_id, body.string("search_term"), limit + 1)
-    results: list[dict[str, Any]] = [
-        {
-            "user_id": user.user_id,
-            **({"display_name": user.displayname} if user.displayname is not None else {}),
-            **({"avatar_url": user.avatar_url} if user.avatar_url is not None else {}),
-        }
-        for user in found[:limit]
-    ]
-    return json_response({"results": results, "limited": len(found) > limit})
 
 
 def _profile_owner(call: Call, db: Db) -> str:

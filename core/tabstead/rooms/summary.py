@@ -78,6 +78,14 @@ def may_preview(db: Db, room: Room, user_id: str | None) -> bool:
     return user_id is not None and join_rule in RESTRICTED and meets_condition(db, user_id, join_rules)
 
 
+def is_open_to_all(db: Db, room: Room) -> bool:
+    """Whether anybody may join the room, or read it."""
+    state = find_current_events(db, room, (_JOIN_RULES, _HISTORY_VISIBILITY))
+    if _text(state, _JOIN_RULES, "join_rule") == "public":
+        return True
+    return _text(state, _HISTORY_VISIBILITY, "history_visibility") == "world_readable"
+
+
 def _summarise(db: Db, room: Room, state: State) -> JsonDict:
     summary = {
         "name": _text(state, _NAME, "name"),

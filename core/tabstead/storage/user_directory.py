@@ -1,11 +1,13 @@
-"""Who may be found in the user directory, over memberships, rooms' current state and profiles."""
+"""The user directory: whose name has which words.
+
+Triggers note in `directory_news` whose name is new; their words come in when somebody searches next.
+"""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tabstead.protocol.canonical_json import JsonDict
 from tabstead.storage.database import Db
-from tabstead.storage.events import select_events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,38 +17,46 @@ class DirectoryUser:
     avatar_url: str | None
 
 
-def select_visible_users(db: Db, user_id: str) -> list[DirectoryUser]:
-    """Everybody else who is joined to a room of this user's, or to one that is public or world-readable."""
+def select_directory_news(db: Db, limit: int) -> list[tuple[str, str | None]]:
+    """(user id, display name) of users whose words are not in the directory."""
     rows = db.execute(
-        "WITH visible_rooms (room_nid) AS ("
-        " SELECT room_nid FROM memberships WHERE user_id = ?1 AND membership = 'join'"
-        " UNION SELECT value FROM json_each(?2)"
-        ") SELECT DISTINCT m.user_id, name.value, picture.value FROM visible_rooms v"
-        " JOIN memberships m ON m.room_nid = v.room_nid AND m.membership = 'join' AND m.user_id <> ?1"
-        " LEFT JOIN profile_fields name ON name.user_id = m.user_id AND name.name = 'displayname'"
-        " LEFT JOIN profile_fields picture ON picture.user_id = m.user_id AND picture.name = 'avatar_url'",
-        (user_id, json.dumps(_select_open_rooms(db))),
+        "SELECT n.user_id, p.value FROM directory_news n"
+        " LEFT JOIN profile_fields p ON p.user_id = n.user_id AND p.name = 'displayname' LIMIT ?",
+        (limit,),
     )
-    return [
-        DirectoryUser(
-            user_id=found_id,
-            displayname=json.loads(name) if name is not None else None,
-            avatar_url=json.loads(picture) if picture is not None else None,
-        )
-        for found_id, name, picture in rows
-    ]
+    return [(user_id, _parse(name)) for user_id, name in rows]
 
 
-def _select_open_rooms(db: Db) -> list[int]:
-    """The room_nids of the rooms that are public or world-readable."""
+def update_words(db: Db, user_id: str, words: Iterable[str]) -> None:
+    """Let the user be found by these words; they are no news any more."""
+    text = " ".join(dict.fromkeys(words))
+    db.execute("DELETE FROM directory_news WHERE user_id = ?", (user_id,))
+    known = db.execute("SELECT user_nid, words FROM directory_users WHERE user_id = ?", (user_id,)).fetchone()
+    if known is None:
+        known = db.execute(
+            "INSERT INTO directory_users (user_id, words) VALUES (?, ?) RETURNING user_nid, words", (user_id, text)
+        ).fetchone()
+    else:
+        db.execute("INSERT INTO directory_words (directory_words, rowid, words) VALUES ('delete', ?, ?)", known)
+        db.execute("UPDATE directory_users SET words = ? WHERE user_nid = ?", (text, known[0]))
+    db.execute("INSERT INTO directory_words (rowid, words) VALUES (?, ?)", (known[0], text))
+
+
+def walk_directory(db: Db, beginnings: Iterable[str]) -> Iterator[DirectoryUser]:
+    """The users in whose names words begin with all of these, one by one."""
+    expression = " AND ".join(f'"{beginning}"*' for beginning in beginnings)
     rows = db.execute(
-        "SELECT c.event_nid FROM rooms r JOIN state_tuples t"
-        " ON t.type IN ('m.room.join_rules', 'm.room.history_visibility') AND t.state_key = ''"
-        " JOIN current_state c ON c.room_nid = r.room_nid AND c.tuple_nid = t.tuple_nid"
+        "SELECT u.user_id, name.value, picture.value FROM directory_words w"
+        " CROSS JOIN directory_users u ON u.user_nid = w.rowid"
+        " LEFT JOIN profile_fields name ON name.user_id = u.user_id AND name.name = 'displayname'"
+        " LEFT JOIN profile_fields picture ON picture.user_id = u.user_id AND picture.name = 'avatar_url'"
+        " WHERE directory_words MATCH ?",
+        (expression,),
     )
-    settings = select_events(db, (event_nid for (event_nid,) in rows.fetchall())).values()
-    return list({each.room_nid for each in settings if _is_open(each.event.content)})
+    for user_id, name, picture in rows:
+        yield DirectoryUser(user_id=user_id, displayname=_parse(name), avatar_url=_parse(picture))
 
 
-def _is_open(content: JsonDict) -> bool:
-    return content.get("join_rule") == "public" or content.get("history_visibility") == "world_readable"
+def _parse(value: str | None) -> str | None:
+    found = None if value is None else json.loads(value)
+    return found if isinstance(found, str) else None
