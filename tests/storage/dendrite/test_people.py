@@ -51,6 +51,10 @@ async def test_a_person_goes_on_where_they_were(source: Path) -> None:
     assert [*claimed["one_time_keys"][ALICE]["DEVICE"]] == ["signed_curve25519:AAAA0"]
     assert (await alice.get(f"/v3/profile/{ALICE}"))["displayname"] == "A Name"
 
+    criteria = {"room_events": {"search_term": "question", "keys": ["content.body"]}}
+    found = (await alice.post("/v3/search", {"search_categories": criteria}))["search_categories"]["room_events"]
+    assert [result["result"]["event_id"] for result in found["results"]] == [answered]
+
     said = await alice.send(room.room_id, "and it goes on")
     assert (await alice.get(f"/v3/rooms/{room.room_id}/event/{said}"))["content"]["body"] == "and it goes on"
     await alice.put(f"/v3/rooms/{room.room_id}/state/m.room.topic", {"topic": "moved"})

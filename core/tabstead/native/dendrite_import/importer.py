@@ -19,6 +19,7 @@ from tabstead.native.dendrite_import.signing_key import read_signing_key
 from tabstead.native.dendrite_import.states import StateImport, StateReader
 from tabstead.protocol.room_versions import get_room_version
 from tabstead.protocol.signatures import SigningKey
+from tabstead.rooms.search_index import index_next
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dendrite_import.accounts_source import AccountsSource
 from tabstead.storage.dendrite_import.progress import (
@@ -99,6 +100,7 @@ class _Import:
             _Phase("events", events.take_slice),
             _Phase("current states", rooms.take_current),
             _Phase("directory", rooms.take_directory),
+            _Phase("words", self._index_words),
             _Phase("accounts", people.take_accounts),
             _Phase("account data", people.take_account_data),
             _Phase("devices", people.take_devices),
@@ -145,6 +147,10 @@ class _Import:
         phase = progress.phase + 1 if position is None else progress.phase
         update_progress(db, phase, position, counts)
         return Progress(phase=phase, position=position, source=progress.source, counts=counts)
+
+    def _index_words(self, db: Db, position: Any, counts: Counter[str]) -> Any:
+        """Index what people can search for; how far that is, the index knows."""
+        return True if index_next(db) else None
 
     def _take_history(self, db: Db, position: Any, counts: Counter[str]) -> Any:
         """Note which events were backfilled."""
