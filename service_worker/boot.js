@@ -42,6 +42,9 @@ export const facts = {
   startedAt: Date.now(),
   /** @type {number | null} */
   wakeUpMs: null,
+  /** By `performance.now()`. */
+  runningSince: 0,
+  isCompacting: false,
   /** @type {string | null} */
   serverName: null,
 };
@@ -72,7 +75,8 @@ async function start() {
     const started = await open();
     running = started;
     facts.state = 'running';
-    facts.wakeUpMs = performance.now() - began;
+    facts.runningSince = performance.now();
+    facts.wakeUpMs = facts.runningSince - began;
     facts.serverName = started.bridge.serverName;
     setTimeout(() => warmUp(started), WARM_UP_AFTER_MS);
     return started;

@@ -99,6 +99,20 @@ export class Bridge {
     /** @type {any} */ (this.#bridge).warm_up();
   }
 
+  /** Whether there is something in the database to compact, as far as is known without asking it. */
+  get compactionIsDue() {
+    return /** @type {any} */ (this.#bridge).compaction_is_due;
+  }
+
+  /**
+   * Compact the database between requests.
+   * @param {number} seconds about how long
+   * @returns {Promise<boolean>} whether more is to be done
+   */
+  compact(seconds) {
+    return this.#survived(/** @type {any} */ (this.#bridge).compact(seconds));
+  }
+
   /** Counts of the homeserver. @returns {Promise<Record<string, number>>} */
   async status() {
     return JSON.parse(await this.#survived(/** @type {any} */ (this.#bridge).status()));

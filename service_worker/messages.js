@@ -53,6 +53,7 @@
  * @property {number | null} wakeUpMs how long the homeserver took to start in this life
  * @property {number} events events stored
  * @property {number} bytesStored size of the database
+ * @property {boolean} isCompacting whether it is being made smaller at the moment
  */
 
 /**

@@ -6,6 +6,7 @@
  */
 import { ensureHomeserver } from './boot.js';
 import { answerCommand } from './commands.js';
+import { lendTime } from './compaction.js';
 import { answerMatrixRequest, matrixTarget } from './matrix_requests.js';
 import { sentenceOf } from './matrix_errors.js';
 import { announce, announceProgress } from './notices.js';
@@ -33,8 +34,11 @@ async function handleActivate() {
 /** @param {FetchEvent} event */
 function handleFetch(event) {
   const target = matrixTarget(new URL(event.request.url));
-  if (target !== null) event.respondWith(answerMatrixRequest(event, target));
-  else if (isPageRequest(event.request)) event.respondWith(answerPageRequest(event));
+  if (target !== null) {
+    const answer = answerMatrixRequest(event, target);
+    event.respondWith(answer);
+    lendTime(event, answer);
+  } else if (isPageRequest(event.request)) event.respondWith(answerPageRequest(event));
 }
 
 worker.addEventListener('install', (event) => event.waitUntil(handleInstall()));

@@ -23,6 +23,7 @@ export async function currentStatus() {
     wakeUpMs: facts.wakeUpMs,
     events: counted.events ?? 0,
     bytesStored: counted.bytesStored ?? 0,
+    isCompacting: facts.isCompacting,
   };
 }
 

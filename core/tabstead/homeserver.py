@@ -17,7 +17,7 @@ from tabstead.client_api.call import Context
 from tabstead.client_api.rate_limits import RateLimiter
 from tabstead.client_api.routes import build_router
 from tabstead.configuration import Configuration
-from tabstead.errors import MatrixError, ServerNameMismatch
+from tabstead.errors import MatrixError, ServerNameMismatch, StorageFull
 from tabstead.http import Request, Response, json_response
 from tabstead.mail import Mailer
 from tabstead.media.thumbnails import Thumbnailer
@@ -27,6 +27,7 @@ from tabstead.protocol.signatures import SEED_BYTES, SigningKey
 from tabstead.push.actions import record_push_actions
 from tabstead.rooms.local_server import Follower, LocalServer
 from tabstead.rooms.search_index import follow_for_search
+from tabstead.storage.compaction.compactor import Compactor
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life
 from tabstead.storage.positions import select_position
@@ -59,6 +60,8 @@ class Homeserver:
 
     def __init__(self, context: Context) -> None:
         self.context = context
+        self.compactor = Compactor(context.database, context.now_ms)
+        """Works when the edge lends it time."""
 
     @classmethod
     async def open(
@@ -123,6 +126,8 @@ class Homeserver:
         try:
             response = await self._answer(request)
         except MatrixError as error:
+            if isinstance(error, StorageFull):
+                self.compactor.note_full()
             response = json_response(error.to_json(), error.status, error.headers())
         except asyncio.CancelledError:
             raise
@@ -138,6 +143,7 @@ class Homeserver:
 
     def drain(self) -> None:
         """Answer the requests that wait for news, also those to come, as if their time were up: the end is near."""
+        self.compactor.stop()
         self.context.notifier.drain()
 
     async def close(self) -> None:

@@ -221,6 +221,14 @@ export class BlockStore {
     this.base = base;
   }
 
+  /** Bytes of all blocks and records, those included that nobody needs any more. */
+  async storedBytes() {
+    const blocks = await resultOf(this.#read('blocks').objectStore('blocks').count());
+    /** @type {Uint8Array[]} */
+    const records = await resultOf(this.#read('log').objectStore('log').getAll());
+    return records.reduce((sum, record) => sum + record.length, blocks * BLOCK_SIZE);
+  }
+
   /**
    * Remember which blocks are in use. It is only a hint, so nobody waits for it.
    *

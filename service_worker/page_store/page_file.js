@@ -467,6 +467,16 @@ export class PageFile {
     return importImage(this, source, { ...expectSuccessorOf(this.cache.peek(0)), ...expected });
   }
 
+  /** How many bytes the browser says it can still store. */
+  findRoom() {
+    return this.#quota.findRoom();
+  }
+
+  /** What IndexedDB keeps for the file, in bytes: blocks and the log. */
+  storedBytes() {
+    return this.store.storedBytes();
+  }
+
   /** Sizes in bytes and counters since it was opened. */
   figures() {
     return {

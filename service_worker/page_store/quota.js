@@ -41,9 +41,15 @@ export class Quota {
    * @returns {Promise<boolean>} whether they can be written
    */
   async findRoomFor(bytes) {
+    await this.findRoom();
+    return this.hasRoomFor(bytes);
+  }
+
+  /** @returns {Promise<number>} how many bytes are left */
+  async findRoom() {
     const { quota = Infinity, usage = 0 } = await this.#estimate();
     this.#room = quota - usage;
-    return this.hasRoomFor(bytes);
+    return this.#room;
   }
 
   /** @param {number} bytes written */

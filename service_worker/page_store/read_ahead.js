@@ -1,9 +1,13 @@
 // @ts-check
-/** Which blocks to load for those that were missed: the more, the longer the misses follow each other. */
+/**
+ * Which blocks to load for those that were missed: the more, the longer the misses follow each other, up the file as in a
+ * scan, or down, as when its last pages are moved to where there is room.
+ */
 
 /** @typedef {import('./block_store.js').BlockRange} BlockRange */
 
 export class ReadAhead {
+  #first = -1;
   #next = -1;
   #window = 1;
 
@@ -19,11 +23,14 @@ export class ReadAhead {
    */
   plan(missed, blocks) {
     return missed.map((block) => {
-      const follows = block >= this.#next && block - this.#next <= 2 * this.#window;
-      this.#window = follows ? Math.min(this.#window * 2, this.maximum) : 1;
-      const last = Math.max(block, Math.min(block + this.#window, blocks) - 1);
+      const rises = block >= this.#next && block - this.#next <= 2 * this.#window;
+      const falls = block < this.#first && this.#first - block <= 2 * this.#window;
+      this.#window = rises || falls ? Math.min(this.#window * 2, this.maximum) : 1;
+      const first = falls ? Math.max(0, block - this.#window + 1) : block;
+      const last = falls ? block : Math.max(block, Math.min(block + this.#window, blocks) - 1);
+      this.#first = first;
       this.#next = last + 1;
-      return [block, last];
+      return [first, last];
     });
   }
 }

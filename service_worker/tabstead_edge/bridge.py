@@ -101,6 +101,14 @@ class Bridge:
         events = await database.read(count_events)
         return json.dumps({"events": events, "bytesStored": statistics.size})
 
+    @property
+    def compaction_is_due(self) -> bool:
+        return self.homeserver.compactor.is_due
+
+    async def compact(self, seconds: float) -> bool:
+        """Compact the database between requests, for about so long. Whether more is to be done."""
+        return await self.homeserver.compactor.run(seconds)
+
     async def close(self) -> None:
         """End the homeserver; what was acknowledged is durable already."""
         await self.homeserver.close()
@@ -121,7 +129,8 @@ async def open_bridge(  # noqa: PLR0917
     signal.signal(signal.SIGINT, _interrupt)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     settings = parse_settings(configuration)
-    database = await Database.open(DATABASE_PATH, page_store=BrowserPageStore(page_file))
+    page_store = BrowserPageStore(page_file)
+    database = await Database.open(DATABASE_PATH, page_store=page_store)
     server_name = settings.server_name or await database.read(find_server_name) or host
     homeserver = await Homeserver.open(
         configuration=settings.build_configuration(server_name=server_name, base_url=base_url),
@@ -130,6 +139,7 @@ async def open_bridge(  # noqa: PLR0917
         thumbnailer=CanvasThumbnailer(canvas),
         outbound=FetchOutbound(fetch),
     )
+    homeserver.compactor.find_room = page_store.find_room
     sys.modules["__main__"].__dict__["homeserver"] = homeserver  # a developer's code runs there
     return Bridge(homeserver)
 

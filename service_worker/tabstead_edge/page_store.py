@@ -23,6 +23,7 @@ class PageFile(Protocol):
     def reopen(self) -> Awaitable[None]: ...
     def close(self) -> Awaitable[None]: ...
     def figures(self) -> JsProxy: ...
+    def findRoom(self) -> Awaitable[float]: ...  # noqa: N802
 
 
 class BrowserPageStore:
@@ -64,6 +65,11 @@ class BrowserPageStore:
 
     async def close(self) -> None:
         await _translated(self._file.close)
+
+    async def find_room(self) -> int:
+        """How many bytes the browser says it can still store."""
+        room = await _translated(self._file.findRoom)
+        return int(min(room, 2.0**53))
 
     def figures(self) -> Mapping[str, float]:
         figures: Mapping[str, float] = self._file.figures().to_py()

@@ -8,11 +8,12 @@ import { byId, formatBytes } from './dom.js';
 
 /** @typedef {import("../../service_worker/messages.js").Status} Status */
 
-/** @type {Record<Status["homeserver"] | "updating" | "paused", string>} */
+/** @type {Record<Status["homeserver"] | "compacting" | "updating" | "paused", string>} */
 const STATES = {
   stopped: 'Asleep',
   starting: 'Waking up',
   running: 'Running',
+  compacting: 'Compacting',
   failed: 'Failed',
   updating: 'Updating',
   paused: 'Paused',
@@ -24,7 +25,7 @@ const COUNT = new Intl.NumberFormat('en');
 
 /** @param {Status} status */
 export function showStatus(status) {
-  showState(status.homeserver);
+  showState(status.isCompacting ? 'compacting' : status.homeserver);
   byId('status-wake').textContent = describeWakeUp(status);
   byId('status-events').textContent = COUNT.format(status.events);
   byId('status-bytes').textContent = formatBytes(status.bytesStored);

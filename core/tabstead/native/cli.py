@@ -12,10 +12,12 @@ after it was killed, it goes on. See docs/moving-from-dendrite.md.
 import argparse
 import asyncio
 import logging
+import shutil
 import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -115,9 +117,12 @@ async def serve_homeserver(settings: Settings) -> None:
     serving = asyncio.ensure_future(
         serve(Application(homeserver), server_config, shutdown_trigger=end.wait)  # type: ignore[arg-type]
     )
+    homeserver.compactor.find_room = partial(_find_room, settings)
+    compacting = asyncio.ensure_future(homeserver.compactor.run_always())
     ending = asyncio.ensure_future(end.wait())
     await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
     ending.cancel()
+    compacting.cancel()
     homeserver.drain()
     try:
         async with asyncio.timeout(SHUTDOWN_SECONDS):
@@ -126,6 +131,11 @@ async def serve_homeserver(settings: Settings) -> None:
         logging.getLogger(__name__).warning("ended while requests were still running")
     finally:
         await homeserver.close()
+
+
+async def _find_room(settings: Settings) -> int:
+    """How many bytes the disk of the database has left."""
+    return shutil.disk_usage(Path(settings.database.path).parent).free
 
 
 async def _open_homeserver(settings: Settings) -> Homeserver:

@@ -8,6 +8,7 @@ What is due is in the database, and is asked when time is first lent: nothing ha
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -15,6 +16,8 @@ from tabstead.errors import StorageFull, StorageUnavailable
 from tabstead.storage.compaction.jobs import Job, Slice, find_next_due, work_slice
 from tabstead.storage.compaction.slices import Circumstances
 from tabstead.storage.database import Database, Db
+
+logger = logging.getLogger(__name__)
 
 FindRoom = Callable[[], Awaitable[int | None]]
 """How many bytes can still be stored, as far as that is known."""
@@ -32,10 +35,11 @@ _SHORT_BYTES: Final = 64 << 20
 class Compactor:
     """The compaction of one open database."""
 
-    def __init__(self, database: Database, now_ms: Callable[[], int], *, find_room: FindRoom | None = None) -> None:
+    def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._now_ms = now_ms
-        self._find_room = find_room
+        self.find_room: FindRoom | None = None
+        """Set by the edge, where it knows."""
         self._next_due_ts: int | None = None
         self._limits: dict[str, float] = {}
         self._stopped = False
@@ -64,6 +68,9 @@ class Compactor:
                 await self._work_slice(Circumstances(now_ms=self._now_ms(), is_short=is_short))
         except (StorageFull, StorageUnavailable):
             return False  # it goes on where it was when there is storage again
+        except Exception:
+            logger.exception("the compaction failed, and is not tried again before the next start")
+            self.stop()
         return self.is_due
 
     async def run_always(self) -> None:
@@ -92,7 +99,7 @@ class Compactor:
                 return
 
     async def _is_short(self) -> bool:
-        room = await self._find_room() if self._find_room else None
+        room = await self.find_room() if self.find_room else None
         return self._is_full or (room is not None and room < _SHORT_BYTES)
 
     async def _work_slice(self, circumstances: Circumstances) -> None:

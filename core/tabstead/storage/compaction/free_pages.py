@@ -22,7 +22,8 @@ def cut_off(db: Db, position: Position, limit: int, circumstances: Circumstances
     if free <= _KEPT or (not position and free <= _KEPT + pages // _SHARE):
         return Progress(used=0, position=None)
     count = min(limit, free - _KEPT)
-    db.execute(f"PRAGMA incremental_vacuum({count:d})").fetchall()
+    for _ in range(count):  # Python's cursor stops at the first of the empty rows that a greater number yields
+        db.execute("PRAGMA incremental_vacuum(1)").fetchall()
     cut = pages - _pragma(db, "page_count")
     return Progress(used=count, position=(free - cut,) if cut else None)
 
