@@ -35,6 +35,7 @@
     │   ├── TooLarge                     413 M_TOO_LARGE
     │   ├── LimitExceeded                429 M_LIMIT_EXCEEDED, with Retry-After
     │   ├── NotYetUploaded               504 M_NOT_YET_UPLOADED
+    │   ├── OAuthError                   400 or 401, in the shape of RFC 6749
     │   ├── StorageFull                  507 M_RESOURCE_LIMIT_EXCEEDED: nothing was written
     │   └── StorageUnavailable           503 M_UNKNOWN: nothing was written, try again
     ├── OutboundFailed               another server can't be asked, or not in time: what that means, its asker knows
@@ -307,6 +308,20 @@ class LimitExceeded(MatrixError):
 class NotYetUploaded(MatrixError):
     status = 504
     errcode = "M_NOT_YET_UPLOADED"
+
+
+class OAuthError(MatrixError):
+    """An error of the OAuth 2.0 API: `error` is one of its codes, the sentence its description."""
+
+    def __init__(self, error: str, sentence: str, *, status: int = 400) -> None:
+        super().__init__(sentence, status=status)
+        self.error = error
+
+    def to_json(self) -> dict[str, Any]:
+        return {"error": self.error, "error_description": self.sentence}
+
+    def headers(self) -> Mapping[str, str]:
+        return {"Cache-Control": "no-store"}
 
 
 class StorageFull(MatrixError):

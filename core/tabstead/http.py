@@ -149,6 +149,11 @@ class Query(Mapping[str, str]):
     def __len__(self) -> int:
         return len(dict(self._pairs))
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """All names and values, in their order."""
+        return list(self._pairs)
+
     def all(self, key: str) -> list[str]:
         return [value for name, value in self._pairs if name == key]
 

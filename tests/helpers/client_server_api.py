@@ -117,8 +117,6 @@ class ClientServerApi:
     """All operations of the description."""
 
     def __init__(self, description: Json) -> None:
-        for amendment in AMENDMENTS:
-            amendment.apply(description)
         self._components = description["components"]
         self.operations: Final = tuple(_operations(description))
         self._by_shape: dict[tuple[str, int], list[Operation]] = {}
@@ -199,7 +197,7 @@ class ClientServerApi:
 @cache
 def find_api() -> ClientServerApi | None:
     """The operations, or None where the description is absent."""
-    return ClientServerApi(json.loads(DESCRIPTION.read_text("utf-8"))) if DESCRIPTION.exists() else None
+    return ClientServerApi(read_description()) if DESCRIPTION.exists() else None
 
 
 def _operations(description: Json) -> Iterator[Operation]:
@@ -216,6 +214,14 @@ def _operations(description: Json) -> Iterator[Operation]:
 def _is_matrix(path: str) -> bool:
     """Whether errors are those of the Client-Server API: pages have errors for people, OAuth 2.0 has its own."""
     return path.startswith("/_matrix/") and not path.startswith(_OTHER_STANDARDS)
+
+
+def read_description() -> Json:
+    """The published description with the amendments."""
+    description: Json = json.loads(DESCRIPTION.read_text("utf-8"))
+    for amendment in AMENDMENTS:
+        amendment.apply(description)
+    return description
 
 
 def _schema(name: str) -> str:

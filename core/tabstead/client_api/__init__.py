@@ -43,12 +43,24 @@ from tabstead.client_api import (
     to_device,
     turn,
     typing,
-    user_directory,
     url_previews,
+    user_directory,
     well_known,
 )
+from tabstead.client_api.oauth import devices as oauth_devices
+from tabstead.client_api.oauth import metadata as oauth_metadata
+from tabstead.client_api.oauth import tokens as oauth_tokens
 from tabstead.client_api.routes import Routes
-from tabstead.client_api.web import confirm_email
+from tabstead.client_api.web import (
+    account_page,
+    auth_fallback,
+    authorize,
+    confirm_email,
+    consent,
+    provider_sign_in,
+    sign_in,
+    start,
+)
 
 ROUTES: tuple[Routes, ...] = (
     server.routes,
@@ -58,6 +70,16 @@ ROUTES: tuple[Routes, ...] = (
     account.routes,
     third_party_ids.routes,
     confirm_email.routes,
+    auth_fallback.routes,
+    oauth_metadata.routes,
+    oauth_tokens.routes,
+    oauth_devices.routes,
+    authorize.routes,
+    start.routes,
+    sign_in.routes,
+    provider_sign_in.routes,
+    consent.routes,
+    account_page.routes,
     devices.routes,
     profile.routes,
     keys.routes,
@@ -78,8 +100,8 @@ ROUTES: tuple[Routes, ...] = (
     notifications.routes,
     to_device.routes,
     sync.routes,
-    deprecated.routes,
     sliding_sync.routes,
+    deprecated.routes,
     rooms.routes,
     spaces.routes,
     search.routes,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tabstead.accounts.access import authenticate
+from tabstead.accounts.cross_signing_resets import take_cross_signing_reset
 from tabstead.accounts.interactive_auth import (
     DUMMY,
     EMAIL,
@@ -25,6 +26,7 @@ from tabstead.accounts.interactive_auth import (
     Challenge,
     Demand,
     Prove,
+    complete_stage,
     confirm,
 )
 from tabstead.accounts.passwords import is_password
@@ -40,7 +42,7 @@ from tabstead.http import JsonObject, Request, Response, json_response
 from tabstead.protocol.identifiers import MAX_IDENTIFIER_BYTES, localpart_of
 from tabstead.storage.database import Db
 from tabstead.storage.external_identities import select_external_identities
-from tabstead.storage.interactive_auth import delete_session
+from tabstead.storage.interactive_auth import delete_session, find_session
 from tabstead.storage.users import User, find_user
 
 ConfirmedWork: TypeAlias = Callable[[Call, Db, JsonObject], Response]
@@ -113,7 +115,10 @@ def _confirm_and_work(call: Call, db: Db, proven_hash: str | None, work: Confirm
     attempt = parse_attempt(call.request, f"{call.request.method} {call.request.path} {user_id}", user_id)
     auth = find_auth(call.request)
     tried = StageAttempt(call=call, db=db, auth=auth, user_id=user_id, proven_hash=proven_hash, purpose=Purpose.ADD)
-    answer = confirm(db, attempt, _demand_of_user(call, db), build_prove(tried), call.now_ms)
+    demand = _demand_of_user(call, db)
+    if demand.flows == ((OAUTH,),) and attempt.session_id is not None:
+        _note_reset(db, attempt.session_id, user_id, call.now_ms)
+    answer = confirm(db, attempt, demand, build_prove(tried), call.now_ms)
     if isinstance(answer, Challenge):
         return challenge_response(answer)
     delete_session(db, answer.session.session_id)
@@ -136,6 +141,13 @@ def _demand_of_user(call: Call, db: Db) -> Demand:
     if has_single_sign_on(call, db):
         flows.append((SSO,))
     return Demand(flows=tuple(flows) or ((PASSWORD,),))
+
+
+def _note_reset(db: Db, session_id: str, user_id: str, now_ms: int) -> None:
+    """Complete the session's stage if its user has allowed the reset on the account page."""
+    session = find_session(db, session_id, now_ms)
+    if session is not None and session.user_id == user_id and take_cross_signing_reset(db, user_id, now_ms):
+        complete_stage(db, session, OAUTH, True)
 
 
 def has_single_sign_on(call: Call, db: Db) -> bool:

@@ -35,7 +35,7 @@ from tabstead.client_api.interactive_auth import (
 from tabstead.client_api.login import grant_response, parse_new_device
 from tabstead.client_api.rate_limits import LOOKING_UP, REGISTERING
 from tabstead.client_api.routes import Routes
-from tabstead.configuration import Registration
+from tabstead.configuration import Configuration, Registration
 from tabstead.errors import Forbidden, UserDeactivated
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import UserID
@@ -105,6 +105,11 @@ def build_registration_demand(context: Context) -> Demand:
     elif context.mailer is not None:
         flows = (without, with_email)
     return Demand(flows=flows, params={TERMS: _terms_params(registration)} if registration.terms else {})
+
+
+def can_register_in_browser(configuration: Configuration) -> bool:
+    """Whether our own page can make accounts: it asks for tokens and consent, but confirms no email address."""
+    return configuration.registration.open and not configuration.registration.requires_email
 
 
 def _terms_params(registration: Registration) -> dict[str, Any]:

@@ -143,11 +143,14 @@ async def _request_email(call: Call, purpose: Purpose) -> Response:
     body = call.body()
     address, client_secret = body.string("email"), body.string("client_secret")
     next_link, attempt = _check_next_link(body.find_string("next_link")), body.integer("send_attempt")
-    return json_response({"sid": await send_validation_email(call, purpose, address, client_secret, attempt, next_link)})
+    sid = await send_validation_email(
+        call, purpose, address, client_secret=client_secret, send_attempt=attempt, next_link=next_link
+    )
+    return json_response({"sid": sid})
 
 
 async def send_validation_email(
-    call: Call, purpose: Purpose, email: str, client_secret: str, send_attempt: int, next_link: str | None
+    call: Call, purpose: Purpose, email: str, *, client_secret: str, send_attempt: int, next_link: str | None = None
 ) -> str:
     """Begin a validation and send its email, unless that was sent already; the validation's id.
 

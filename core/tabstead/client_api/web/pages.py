@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from tabstead.errors import MatrixError
 from tabstead.http import Response
 
-__all__ = ["button_form", "error_page", "escape", "field", "form_target", "hidden", "page", "redirect"]
+__all__ = ["button_form", "done_page", "error_page", "escape", "field", "form_target", "hidden", "page", "redirect"]
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --ink: #1b1d22; --soft: #5b6270; --ground: #f4f3ef; --card: #fff; --line: #d5d3cb;
@@ -45,6 +45,14 @@ button.grave { color: var(--bad); background: none; border-color: var(--bad); }
 .bad { color: var(--bad); font-weight: 600; }
 .code { font: 600 1.5rem/1.2 ui-monospace, monospace; letter-spacing: 0.1em; }
 hr { margin: 1.5rem 0; border: 0; border-top: 1px solid var(--line); }
+"""
+
+_DONE_SCRIPT: Final = """
+if (window.onAuthDone) {
+  window.onAuthDone();
+} else if (window.opener && window.opener.postMessage) {
+  window.opener.postMessage("authDone", "*");
+}
 """
 
 _PAGE: Final = """<!doctype html>
@@ -116,6 +124,12 @@ def error_page(error: MatrixError, title: str = "That did not work") -> Response
     return page(title, f"<p>{escape(error.sentence)}</p>", status=error.status, headers=error.headers())
 
 
+def done_page() -> Response:
+    """A stage of user-interactive authentication is completed: tell the client, with § Fallback's own script."""
+    text = "<p>Thank you. You can close this page; the application goes on by itself.</p>"
+    return page("Done", text, script=_DONE_SCRIPT)
+
+
 def redirect(url: str, headers: Mapping[str, str] | None = None, status: int = 303) -> Response:
     """Send the browser on; `url` must be checked."""
     safe = {"location": url, "referrer-policy": "no-referrer", "cache-control": "no-store"}
@@ -140,11 +154,11 @@ def hidden(**values: str) -> str:
     return "".join(f'<input type="hidden" name="{name}" value="{escape(value)}">\n' for name, value in values.items())
 
 
-def button_form(action: str, label: str, *, kind: str = "", **values: str) -> str:
-    """A form that is one button. `action` is relative."""
+def button_form(address: str, label: str, /, *, kind: str = "", **values: str) -> str:
+    """A form that is one button. `address` is relative."""
     style = f' class="{kind}"' if kind else ""
     return (
-        f'<form method="post" action="{escape(action)}">\n{hidden(**values)}'
+        f'<form method="post" action="{escape(address)}">\n{hidden(**values)}'
         f"<button{style}>{escape(label)}</button>\n</form>\n"
     )
 
