@@ -25,13 +25,15 @@ from tabstead.media.url_previews import UrlPreviewer
 from tabstead.outbound import Outbound
 from tabstead.protocol.signatures import SEED_BYTES, SigningKey
 from tabstead.push.actions import record_push_actions
-from tabstead.rooms.local_server import Follower, LocalServer
+from tabstead.rooms import local_server
+from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.search_index import follow_for_search
 from tabstead.storage.compaction.compactor import Compactor
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life
 from tabstead.storage.positions import select_position
 from tabstead.storage.server_facts import find_fact, insert_fact
+from tabstead.streams.followers import Follower, follow
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.long_poll import LongPoll
@@ -141,6 +143,25 @@ class Homeserver:
         match = _ROUTER.match(request.method, request.path)
         return await match.endpoint.answer(self.context, replace(request, path_parameters=match.parameters))
 
+    async def follow(self) -> None:
+        """Do by itself what events and the time bring, until `drain`: an edge runs this beside the requests."""
+        context = self.context
+        async with asyncio.TaskGroup() as group:
+            for follower in self.build_followers():
+                group.create_task(follow(follower, context.notifier, context.now_ms))
+
+    def build_followers(self) -> list[Follower]:
+        """What follows the stream outside of its transactions."""
+        context = self.context
+        followers: list[Follower] = []
+        if context.outbound is not None:
+            from tabstead.push.gateway import PushGateway  # no request needs it
+
+            followers.append(
+                PushGateway(database=context.database, outbound=context.outbound, now_ms=context.now_ms)
+            )
+        return followers
+
     def drain(self) -> None:
         """Answer the requests that wait for news, also those to come, as if their time were up: the end is near."""
         self.compactor.stop()
@@ -168,7 +189,7 @@ def _build_url_previewer(
     )
 
 
-def _build_followers(configuration: Configuration) -> tuple[Follower, ...]:
+def _build_followers(configuration: Configuration) -> tuple[local_server.Follower, ...]:
     record = partial(record_push_actions, server_name=configuration.server_name)
     return (record, follow_for_search) if configuration.search.enabled else (record,)
 

@@ -42,6 +42,7 @@ class Bridge:
 
     def __init__(self, homeserver: Homeserver) -> None:
         self.homeserver = homeserver
+        self._following = asyncio.ensure_future(homeserver.follow())
         self.server_name = homeserver.context.configuration.server_name
         self._tasks: set[asyncio.Task[Response]] = set()
 

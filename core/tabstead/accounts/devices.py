@@ -16,6 +16,7 @@ from tabstead.storage.device_keys import delete_device_keys, find_device_keys
 from tabstead.storage.device_lists import insert_device_list_change
 from tabstead.storage.devices import Device
 from tabstead.storage.one_time_keys import delete_one_time_keys
+from tabstead.storage.pushers import delete_device_pushers
 from tabstead.storage.sliding_sync import delete_connections
 from tabstead.storage.to_device import delete_to_device_messages
 
@@ -108,6 +109,7 @@ def _delete_device(db: Db, user_id: str, device_id: str) -> bool:
     delete_key_signatures(db, user_id, device_id)
     delete_to_device_messages(db, user_id, device_id)
     delete_connections(db, user_id, device_id)
+    delete_device_pushers(db, user_id, device_id)
     return delete_device_keys(db, user_id, device_id)
 
 

@@ -89,12 +89,6 @@ def set_push_rule_actions(call: Call, db: Db) -> Response:
     return json_response({})
 
 
-@routes.read("GET", "/_matrix/client/v3/pushers")
-def get_pushers(call: Call, db: Db) -> Response:
-    """GET /_matrix/client/v3/pushers. § Push Notifications. This server posts to no push gateway."""
-    return json_response({"pushers": []})
-
-
 def _kind(call: Call) -> str:
     kind = call.parameter("kind")
     if kind not in PUSH_RULE_KINDS:

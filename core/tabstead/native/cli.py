@@ -119,9 +119,11 @@ async def serve_homeserver(settings: Settings) -> None:
     )
     homeserver.compactor.find_room = partial(_find_room, settings)
     compacting = asyncio.ensure_future(homeserver.compactor.run_always())
+    following = asyncio.ensure_future(homeserver.follow())
     ending = asyncio.ensure_future(end.wait())
     await asyncio.wait((serving, ending), return_when=asyncio.FIRST_COMPLETED)
     ending.cancel()
+    following.cancel()
     compacting.cancel()
     homeserver.drain()
     try:

@@ -29,6 +29,7 @@ from tabstead.storage.push_actions import (
     insert_push_action,
     update_spoken,
 )
+from tabstead.storage.pushers import queue_pushes, queue_unread_count
 from tabstead.storage.push_audience import Listener, find_invited_listener, select_listeners
 from tabstead.storage.rooms import Room, get_room
 from tabstead.streams.push_rules import complete_ruleset
@@ -50,7 +51,11 @@ def record_push_actions(db: Db, persisted: PersistedEvent, *, server_name: str) 
     thread_id = thread_of(db, event)
     if find_server_name_of(event.sender) == server_name:
         update_spoken(db, event.sender, persisted.room_nid, thread_id)
-    for user_id, actions in _select_notified(db, persisted, server_name).items():
+        queue_unread_count(db, event.sender)
+    notified = _select_notified(db, persisted, server_name)
+    if notified:
+        queue_pushes(db, notified, persisted.room_nid, persisted.position)
+    for user_id, actions in notified.items():
         insert_push_action(
             db,
             user_id,

@@ -102,6 +102,24 @@ def has_push_actions(db: Db, user_id: str, room_nid: int, *, after: int, up_to: 
     return row is not None
 
 
+def count_unread(db: Db, user_id: str) -> int:
+    """How many notifications of all rooms the user has not read."""
+    row = db.execute(
+        f"SELECT COUNT(*) FROM push_actions p WHERE p.user_id = ? AND {_IS_UNREAD}", (user_id,)
+    ).fetchone()
+    return int(row[0])
+
+
+def find_unread_actions(db: Db, user_id: str, room_nid: int, event_position: int) -> list[Any] | None:
+    """The actions with which an event notifies the user; None if it doesn't, or they have read it."""
+    row = db.execute(
+        "SELECT p.actions FROM push_actions p"
+        f" WHERE p.user_id = ? AND p.room_nid = ? AND p.event_position = ? AND {_IS_UNREAD}",
+        (user_id, room_nid, event_position),
+    ).fetchone()
+    return None if row is None else _decode_actions(row[0])
+
+
 def select_notifications(
     db: Db, user_id: str, *, before: int | None, limit: int, only_highlights: bool
 ) -> list[Notification]:

@@ -5,6 +5,7 @@ from tabstead.storage.account_data import find_account_data, update_account_data
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, find_event
 from tabstead.storage.push_actions import MAIN, delete_old_push_actions
+from tabstead.storage.pushers import queue_unread_count
 from tabstead.storage.receipts import UNTHREADED, Receipt, update_receipt
 from tabstead.storage.rooms import Room
 from tabstead.streams.threads import is_in_thread
@@ -32,7 +33,10 @@ def mark_read(
         event_position=event.position,
         ts=now_ms,
     )
-    if update_receipt(db, receipt) and receipt.thread_id in (UNTHREADED, MAIN):
+    if not update_receipt(db, receipt):
+        return
+    queue_unread_count(db, user_id)
+    if receipt.thread_id in (UNTHREADED, MAIN):
         delete_old_push_actions(db, user_id, room.room_nid, receipt.thread_id, event.position)
 
 
