@@ -73,6 +73,17 @@ def log_in_body(localpart: str, password: str) -> Any:
     return {"type": "m.login.password", "identifier": identifier, "password": password}
 
 
+async def test_nobody_can_take_the_name_of_a_user_whose_account_was_left_behind(source: Path) -> None:
+    with Roomserver(source) as dendrite:
+        dendrite.create_room(ALICE)
+    assert (await move(source))["accounts without a password"] == 1
+    server = await TestServer.open(source.parent)
+    register = {"username": "alice", "auth": {"type": "m.login.dummy"}}
+    assert await server.anonymous().refused("POST", "/v3/register", register) == (400, "M_USER_IN_USE")
+    assert (await server.anonymous().refused(*LOG_IN, log_in_body("alice", "")))[0] == 403
+    await server.close()
+
+
 async def test_the_server_keeps_its_signing_key(source: Path, tmp_path: Path) -> None:
     pem = tmp_path / "matrix_key.pem"
     encoded = b2a_base64(KEY.seed).decode()

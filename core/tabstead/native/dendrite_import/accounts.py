@@ -1,8 +1,9 @@
 """The people: accounts, profiles, account data, devices with their access tokens, and the devices' keys.
 
-Whoever was logged in stays so: clients notice nothing but a new sync token. Passwords are taken as the bcrypt hashes
-that they are, and hold until they are changed (`tabstead.accounts.passwords`). Push rules are not taken, since Dendrite
-keeps whole rulesets where we keep what a user changed.
+A user of this server who is known in rooms and has no account in the source gets one without a password: the name is
+theirs, and nobody else can register it. Whoever was logged in stays so: clients notice nothing but a new sync token.
+Passwords are taken as the bcrypt hashes that they are, and hold until they are changed (`tabstead.accounts.passwords`).
+Push rules are not taken, since Dendrite keeps whole rulesets where we keep what a user changed.
 """
 
 from collections import Counter
@@ -13,6 +14,7 @@ from tabstead.protocol.identifiers import ServerName, UserID, build_user_id
 from tabstead.storage.account_data import update_account_data
 from tabstead.storage.database import Db
 from tabstead.storage.dendrite_import.accounts_source import AccountsSource, SourceAccount, SourceDevice
+from tabstead.storage.dendrite_import.source import RoomserverSource
 from tabstead.storage.device_keys import insert_device_keys
 from tabstead.storage.device_lists import insert_device_list_change
 from tabstead.storage.devices import Device, insert_device
@@ -30,8 +32,9 @@ _NOT_TAKEN: Final = frozenset({"m.push_rules"})
 class AccountImport:
     """Takes people in slices, in the order of their names."""
 
-    def __init__(self, source: AccountsSource, server_name: str) -> None:
+    def __init__(self, source: AccountsSource, roomserver: RoomserverSource, server_name: str) -> None:
         self._source = source
+        self._roomserver = roomserver
         self._server_name = ServerName(server_name)
 
     def take_accounts(self, db: Db, position: Any, counts: Counter[str]) -> Any:
@@ -62,6 +65,15 @@ class AccountImport:
                     added_ts=account.created_ts,
                 ),
             )
+
+    def keep_names(self, db: Db, position: Any, counts: Counter[str]) -> Any:
+        """Accounts for those who have none; the position is the last user ID."""
+        user_ids = self._roomserver.select_local_users(after=position or "", limit=SLICE)
+        for user_id in user_ids:
+            if find_user(db, user_id) is None:
+                insert_user(db, user_id, None, is_guest=False, is_admin=False, now_ms=0)
+                counts["accounts without a password"] += 1
+        return user_ids[-1] if user_ids else None
 
     def take_account_data(self, db: Db, position: Any, counts: Counter[str]) -> Any:
         """The position is the last (localpart, room ID, type)."""

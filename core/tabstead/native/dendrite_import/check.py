@@ -16,14 +16,10 @@ from tabstead.native.dendrite_import.states import SourceState, StateReader
 from tabstead.protocol.events import redact_event
 from tabstead.storage.current_state import select_entries
 from tabstead.storage.database import Db
-from tabstead.storage.dendrite_import.progress import (
-    select_event_numbers,
-    select_room_numbers,
-    select_snapshot_numbers,
-)
+from tabstead.storage.dendrite_import.progress import select_event_numbers, select_snapshot_numbers
 from tabstead.storage.dendrite_import.source import RoomserverSource, SourceEvent
 from tabstead.storage.events import PersistedEvent, Standing, select_events
-from tabstead.storage.rooms import get_room, select_forward_extremities
+from tabstead.storage.rooms import find_room, get_room, select_forward_extremities
 from tabstead.storage.state_history import diff_entries, read_entries
 
 SLICE: Final = 500
@@ -88,15 +84,16 @@ class Check:
 
     def check_rooms(self, db: Db, position: Any, counts: Counter[str]) -> Any:
         """The position is the last room NID that was checked."""
-        source = next((room for room in self._source.select_rooms() if room.room_nid > (position or 0)), None)
+        source = self._source.find_next_room(position or 0)
         if source is None:
             return None
-        room = get_room(db, select_room_numbers(db)[source.room_nid])
+        room = find_room(db, source.room_id)
         latest = select_event_numbers(db, source.latest_event_nids) if source.snapshot else {}
         extremities = {number.event_nid for number in latest.values()}
         state = self._reader.read(db, source.snapshot)
         if (
-            set(select_forward_extremities(db, room.room_nid)) != extremities
+            room is None
+            or set(select_forward_extremities(db, room.room_nid)) != extremities
             or select_entries(db, room.room_nid) != state.entries
             or read_entries(db, room.state_snapshot) != state.entries
         ):

@@ -93,7 +93,7 @@ class _Import:
         reader = StateReader(source)
         states = StateImport(reader)
         rooms, events = RoomImport(source, states), EventImport(source, states)
-        people, check = AccountImport(accounts, server_name), Check(source, reader)
+        people, check = AccountImport(accounts, source, server_name), Check(source, reader)
         self._phases = (
             _Phase("rooms", rooms.take_rooms),
             _Phase("history", self._take_history),
@@ -102,6 +102,7 @@ class _Import:
             _Phase("directory", rooms.take_directory),
             _Phase("words", self._index_words),
             _Phase("accounts", people.take_accounts),
+            _Phase("names", people.keep_names),
             _Phase("account data", people.take_account_data),
             _Phase("devices", people.take_devices),
             _Phase("check of the events", check.check_events),

@@ -60,17 +60,20 @@ class RoomImport:
         return None
 
     def take_current(self, db: Db, position: Any, counts: Counter[str]) -> Any:
-        """A slice of the rooms' current states; the position is a room, and the last of its tuples that was taken."""
-        room_nid, tuple_nid = position or (0, 0)
-        room = next((room for room in self._source.select_rooms() if _is_due(room, room_nid, tuple_nid)), None)
-        if room is None:
+        """A slice of a room's current state.
+
+        The position is the last room that is done, and the last tuple that was taken of the next one.
+        """
+        done, tuple_nid = position or (0, 0)
+        source = self._source.find_next_room(done)
+        if source is None:
             return None
-        last = self._take_entries(db, room, tuple_nid if room.room_nid == room_nid else 0)
-        return [room.room_nid, last]
+        last = self._take_entries(db, source, tuple_nid) if source.snapshot else None
+        return [source.room_nid, 0] if last is None else [done, last]
 
     def _take_entries(self, db: Db, source: SourceRoom, after: int) -> int | None:
         """The next entries of a room's state; the last one's tuple, or None where the room is done."""
-        room_nid = select_room_numbers(db)[source.room_nid]
+        room_nid = _find_room_nid(db, source)
         near = self._source.get_event(source.latest_event_nids[-1]).snapshot if source.latest_event_nids else 0
         snapshot = self._states.take(db, room_nid, source.snapshot, near)
         state = read_entries(db, snapshot)
@@ -111,10 +114,10 @@ class RoomImport:
         return None
 
 
-def _is_due(room: SourceRoom, room_nid: int, tuple_nid: int | None) -> bool:
-    if not room.snapshot:
-        return False
-    return room.room_nid > room_nid or (room.room_nid == room_nid and tuple_nid is not None)
+def _find_room_nid(db: Db, source: SourceRoom) -> int:
+    room = find_room(db, source.room_id)
+    assert room is not None, "all rooms are taken first"
+    return room.room_nid
 
 
 def _follow_membership(db: Db, room_nid: int, event: PersistedEvent) -> None:

@@ -35,6 +35,10 @@ _COLUMNS: Final = {
 }
 """What is read of each table: that all of it is there says that this is such a database."""
 
+_SELECT_ROOM: Final = (
+    "SELECT room_nid, room_id, room_version, latest_event_nids, state_snapshot_nid FROM roomserver_rooms"
+)
+
 _HISTORY: Final = """
     WITH RECURSIVE taken (event_nid) AS (
         SELECT event_nid FROM roomserver_events WHERE sent_to_output
@@ -125,20 +129,12 @@ class RoomserverSource:
         )
 
     def select_rooms(self) -> list[SourceRoom]:
-        rows = self._db.execute(
-            "SELECT room_nid, room_id, room_version, latest_event_nids, state_snapshot_nid FROM roomserver_rooms"
-            " ORDER BY room_nid"
-        )
-        return [
-            SourceRoom(
-                room_nid=room_nid,
-                room_id=room_id,
-                room_version=room_version,
-                latest_event_nids=_numbers(latest_event_nids),
-                snapshot=snapshot,
-            )
-            for room_nid, room_id, room_version, latest_event_nids, snapshot in rows
-        ]
+        return [_room(row) for row in self._db.execute(f"{_SELECT_ROOM} ORDER BY room_nid")]
+
+    def find_next_room(self, after: int) -> SourceRoom | None:
+        """The room with the next higher NID."""
+        row = self._db.execute(f"{_SELECT_ROOM} WHERE room_nid > ? ORDER BY room_nid LIMIT 1", (after,)).fetchone()
+        return None if row is None else _room(row)
 
     def select_local_domains(self) -> set[str]:
         """The server names of the users whom Dendrite takes for its own."""
@@ -147,6 +143,16 @@ class RoomserverSource:
             " JOIN roomserver_event_state_keys ON event_state_key_nid = target_nid WHERE target_local"
         )
         return {domain for (domain,) in rows}
+
+    def select_local_users(self, *, after: str, limit: int) -> list[str]:
+        """The users whom Dendrite takes for its own, by user ID."""
+        rows = self._db.execute(
+            "SELECT DISTINCT event_state_key FROM roomserver_membership"
+            " JOIN roomserver_event_state_keys ON event_state_key_nid = target_nid"
+            " WHERE target_local AND event_state_key > ? ORDER BY event_state_key LIMIT ?",
+            (after, limit),
+        )
+        return [user_id for (user_id,) in rows]
 
     def select_forgotten(self) -> list[tuple[int, str]]:
         """(room NID, user ID) of the local users who forgot a room."""
@@ -164,7 +170,7 @@ class RoomserverSource:
 
     def select_published(self) -> list[str]:
         """The IDs of the rooms in the directory."""
-        rows = self._db.execute("SELECT room_id FROM roomserver_published WHERE published ORDER BY room_id")
+        rows = self._db.execute("SELECT DISTINCT room_id FROM roomserver_published WHERE published ORDER BY room_id")
         return [room_id for (room_id,) in rows]
 
     def select_event_keys(self, after: EventKey | None) -> Iterator[EventKey]:
@@ -248,6 +254,17 @@ class RoomserverSource:
         if row is None:
             raise ImportRefused(f"The Dendrite database is damaged: state block {block_nid} is missing.")
         return tuple(sorted(_numbers(row[0])))
+
+
+def _room(row: tuple[int, str, str, str, int]) -> SourceRoom:
+    room_nid, room_id, room_version, latest_event_nids, snapshot = row
+    return SourceRoom(
+        room_nid=room_nid,
+        room_id=room_id,
+        room_version=room_version,
+        latest_event_nids=_numbers(latest_event_nids),
+        snapshot=snapshot,
+    )
 
 
 def decode_json(text: str | bytes | None) -> Any:
