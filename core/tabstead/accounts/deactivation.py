@@ -7,7 +7,6 @@ from tabstead.storage.account_data import delete_account_data
 from tabstead.storage.cross_signing import delete_cross_signing_keys
 from tabstead.storage.database import Db
 from tabstead.storage.device_lists import insert_device_list_change
-from tabstead.storage.external_identities import delete_external_identities
 from tabstead.storage.key_backup import delete_all_backups
 from tabstead.storage.memberships import select_memberships
 from tabstead.storage.profiles import delete_profile
@@ -31,7 +30,6 @@ def deactivate(db: Db, server: LocalServer, user_id: str, *, erase: bool) -> Non
     insert_device_list_change(db, user_id)
     delete_profile(db, user_id)
     delete_third_party_ids(db, user_id)
-    delete_external_identities(db, user_id)
     delete_tickets_of(db, user_id)
     if erase:
         delete_account_data(db, user_id)

@@ -1,4 +1,4 @@
-"""Which account belongs to whom at another identity provider."""
+"""Which account belongs to whom at another identity provider; kept when it is closed, so that it stays closed."""
 
 from dataclasses import dataclass
 
@@ -32,7 +32,3 @@ def insert_external_identity(db: Db, identity: ExternalIdentity, user_id: str) -
         "INSERT INTO external_identities (provider_id, subject, user_id) VALUES (?, ?, ?)",
         (identity.provider_id, identity.subject, user_id),
     )
-
-
-def delete_external_identities(db: Db, user_id: str) -> None:
-    db.execute("DELETE FROM external_identities WHERE user_id = ?", (user_id,))
