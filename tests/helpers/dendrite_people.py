@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from base64 import urlsafe_b64encode
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +37,12 @@ CREATE TABLE keyserver_one_time_keys (
     ts_added_secs BIGINT NOT NULL, key_json TEXT NOT NULL, UNIQUE (user_id, device_id, key_id, algorithm));
 """
 
+MEDIA_SCHEMA: Final = """
+CREATE TABLE mediaapi_media_repository (
+    media_id TEXT NOT NULL, media_origin TEXT NOT NULL, content_type TEXT NOT NULL, file_size_bytes INTEGER NOT NULL,
+    creation_ts INTEGER NOT NULL, upload_name TEXT NOT NULL, base64hash TEXT NOT NULL, user_id TEXT NOT NULL);
+"""
+
 
 def write_people(folder: Path, user_id: str, *, password_hash: str | None, access_token: str) -> dict[str, Path]:
     """Databases of one account and its one device with keys; by what the import calls them."""
@@ -66,4 +74,23 @@ def write_people(folder: Path, user_id: str, *, password_hash: str | None, acces
                 "INSERT INTO keyserver_one_time_keys VALUES (?, 'DEVICE', ?, 'signed_curve25519', ?, ?)",
                 (user_id, f"AAAA{number}", number, json.dumps({"key": f"key {number}", "signatures": {}})),
             )
+    return paths
+
+
+def write_media(folder: Path, user_id: str, contents: dict[str, bytes]) -> dict[str, Path]:
+    """Media by their names, and one of another server; what the import calls them. An empty content has no file."""
+    paths = {"media": folder / "media.db", "media_files": folder / "media_store"}
+    with sqlite3.connect(paths["media"]) as db:
+        db.executescript(MEDIA_SCHEMA)
+        for name, content in {**contents, "theirs": b""}.items():
+            named = urlsafe_b64encode(sha256(content).digest()).decode().rstrip("=")
+            origin = "elsewhere.test" if name == "theirs" else user_id.partition(":")[2]
+            db.execute(
+                "INSERT INTO mediaapi_media_repository VALUES (?, ?, 'text/plain', ?, ?, ?, ?, ?)",
+                (f"id_of_{name}", origin, len(content), BEGIN_MS, name, named, user_id),
+            )
+            if content:
+                path = paths["media_files"] / named[:1] / named[1:2] / named[2:] / "file"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
     return paths

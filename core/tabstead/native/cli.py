@@ -79,6 +79,8 @@ def _build_parser() -> argparse.ArgumentParser:
         ("accounts", "its database of accounts"),
         ("devices", "its database of devices; needs the accounts and the keys"),
         ("keys", "its database of the devices' keys"),
+        ("media", "its database of media; needs the folder of their files"),
+        ("media-files", "the folder that its configuration has as base_path of the media"),
         ("signing-key", "its matrix_key.pem: the server keeps its signing key"),
     ):
         import_command.add_argument(f"--{name}", type=Path, metavar="FILE", help=meaning)
@@ -94,6 +96,8 @@ def _import_dendrite(settings: Settings, options: argparse.Namespace) -> None:
         accounts=options.accounts,
         devices=options.devices,
         keys=options.keys,
+        media=options.media,
+        media_files=options.media_files,
         signing_key=options.signing_key,
     )
     counts = asyncio.run(

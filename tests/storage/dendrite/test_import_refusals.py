@@ -35,6 +35,9 @@ async def test_what_can_not_be_imported_is_refused_with_the_reason(source: Path,
     assert "that of tab.test" in await refusal(source, "another.test")
     assert "together with their keys" in await refusal(source, devices=source)
     assert "account_accounts" in await refusal(source, accounts=source)
+    assert "give both" in await refusal(source, media=source)
+    assert "is not there" in await refusal(source, media=source, media_files=tmp_path / "nowhere")
+    assert "database of Dendrite's media" in await refusal(source, media=source, media_files=tmp_path)
     assert "no private key" in await refusal(source, signing_key=write(tmp_path / "no.pem", "nothing"))
     with sqlite3.connect(source) as db:
         db.execute("UPDATE roomserver_rooms SET room_version = 'org.unknown'")

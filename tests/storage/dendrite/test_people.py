@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.dendrite import KEY, Roomserver, move
-from helpers.dendrite_people import write_people
+from helpers.dendrite_people import write_media, write_people
 from helpers.homeserver import Client, TestServer
 
 ALICE, BOB = "@alice:tab.test", "@bob:tab.test"
@@ -71,6 +71,24 @@ LOG_IN = "POST", "/v3/login"
 def log_in_body(localpart: str, password: str) -> Any:
     identifier = {"type": "m.id.user", "user": localpart}
     return {"type": "m.login.password", "identifier": identifier, "password": password}
+
+
+async def test_what_was_uploaded_is_downloaded_under_the_same_uri(source: Path) -> None:
+    people = write_people(source.parent, ALICE, password_hash=None, access_token="dendrite's token")
+    contents = {"small": b"small", "big": bytes(range(256)) * 20_000, "copy": b"small", "lost": b""}
+    media = write_media(source.parent, ALICE, contents)
+    with Roomserver(source) as dendrite:
+        dendrite.create_room(ALICE)
+    counts = await move(source, **people, **media)
+    assert (counts["media"], counts["media whose file is lost"]) == (3, 1)
+
+    server = await TestServer.open(source.parent)
+    alice = Client(server=server, user_id=ALICE, device_id="DEVICE", access_token="dendrite's token")
+    for name in ("small", "big", "copy"):
+        downloaded = await alice.answer("GET", f"/_matrix/client/v1/media/download/tab.test/id_of_{name}")
+        assert (downloaded.status, downloaded.body) == (200, contents[name])
+    assert (await alice.refused("GET", "/_matrix/client/v1/media/download/tab.test/id_of_lost"))[0] == 404
+    await server.close()
 
 
 async def test_nobody_can_take_the_name_of_a_user_whose_account_was_left_behind(source: Path) -> None:

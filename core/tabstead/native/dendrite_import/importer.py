@@ -14,6 +14,7 @@ from tabstead.homeserver import find_server_name, insert_identity
 from tabstead.native.dendrite_import.accounts import AccountImport
 from tabstead.native.dendrite_import.check import Check
 from tabstead.native.dendrite_import.events import EventImport
+from tabstead.native.dendrite_import.media import MediaImport
 from tabstead.native.dendrite_import.rooms import RoomImport
 from tabstead.native.dendrite_import.signing_key import read_signing_key
 from tabstead.native.dendrite_import.states import StateImport, StateReader
@@ -22,6 +23,7 @@ from tabstead.protocol.signatures import SigningKey
 from tabstead.rooms.search_index import index_next
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dendrite_import.accounts_source import AccountsSource
+from tabstead.storage.dendrite_import.media_source import MediaSource
 from tabstead.storage.dendrite_import.progress import (
     Progress,
     cut_free_pages,
@@ -48,6 +50,9 @@ class Sources:
     accounts: Path | None = None
     devices: Path | None = None
     keys: Path | None = None
+    media: Path | None = None
+    media_files: Path | None = None
+    """The folder of the media's contents."""
     signing_key: Path | None = None
 
 
@@ -68,11 +73,12 @@ async def import_dendrite(sources: Sources, path: Path, server_name: str, report
     with ExitStack() as open_sources:
         source = open_sources.enter_context(closing(RoomserverSource(sources.roomserver)))
         accounts = open_sources.enter_context(closing(AccountsSource(sources.accounts, sources.devices, sources.keys)))
+        media = open_sources.enter_context(closing(MediaSource(sources.media, sources.media_files)))
         _check_source(source, server_name)
         signing_key = None if sources.signing_key is None else read_signing_key(sources.signing_key)
         database = await Database.open(unfinished)
         try:
-            counts = await _Import(database, source, accounts, server_name).run(report)
+            counts = await _Import(database, source, accounts, media, server_name).run(report)
             await database.write(partial(_finish, server_name=server_name, signing_key=signing_key))
             while await database.write(cut_free_pages):
                 continue
@@ -84,7 +90,12 @@ async def import_dendrite(sources: Sources, path: Path, server_name: str, report
 
 class _Import:
     def __init__(
-        self, database: Database, source: RoomserverSource, accounts: AccountsSource, server_name: str
+        self,
+        database: Database,
+        source: RoomserverSource,
+        accounts: AccountsSource,
+        media: MediaSource,
+        server_name: str,
     ) -> None:
         self._database = database
         self._source = source
@@ -105,6 +116,7 @@ class _Import:
             _Phase("names", people.keep_names),
             _Phase("account data", people.take_account_data),
             _Phase("devices", people.take_devices),
+            _Phase("media", MediaImport(media, server_name).take_media),
             _Phase("check of the events", check.check_events),
             _Phase("check of the states", check.check_snapshots),
             _Phase("check of the rooms", check.check_rooms),
