@@ -57,6 +57,7 @@ class Ask:
 
     status: int
     errcode: str | None = None
+    """None: none, or a page for a person."""
     body: Any = None
     """JSON, or bytes as they are."""
     who: str = "alice"
@@ -108,7 +109,7 @@ def ok(
 
 def refused(
     status: int,
-    errcode: str,
+    errcode: str | None,
     body: Any = None,
     *,
     who: str = "alice",

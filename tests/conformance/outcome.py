@@ -35,7 +35,7 @@ def shown(answer: Answer) -> str:
 
 
 def error_code(answer: Answer) -> str | None:
-    if answer.status < 400:
+    if answer.status < 400 or not answer.headers.get("content-type", "").startswith("application/json"):
         return None
     body = answer.json
     return body.get("errcode") if isinstance(body, dict) else None

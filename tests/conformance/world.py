@@ -13,13 +13,38 @@ from conformance.cases import PATH_PARAMETERS, Ask
 from helpers.client_server_api import Operation
 from helpers.homeserver import Answer, Client, Clock, TestServer, quoted
 from helpers.key_owner import DeviceKeys
+from helpers.mailbox import Mailbox
 from tabstead.configuration import Configuration
+from tabstead.errors import OutboundFailed
+from tabstead.outbound import OutboundRequest, OutboundResponse
 
 PICTURE: Final = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
     "0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
 )
 """A red pixel, as PNG."""
+
+
+class Web:
+    """The servers that are asked by this one: a page to preview, and an identity provider."""
+
+    PAGES: Final = {
+        "https://page.example/": ("text/html", b"<title>A page</title>"),
+        "https://login.example/.well-known/openid-configuration": (
+            "application/json",
+            b"""{"issuer": "https://login.example", "authorization_endpoint": "https://login.example/authorize",
+            "token_endpoint": "https://login.example/token", "jwks_uri": "https://login.example/keys"}""",
+        ),
+    }
+
+    async def send(self, request: OutboundRequest) -> OutboundResponse:
+        if request.url not in self.PAGES:
+            raise OutboundFailed(f"There is no {request.url}.")
+        media_type, body = self.PAGES[request.url]
+        return OutboundResponse(status=200, url=request.url, headers={"content-type": media_type}, body=body)
+
+    async def close(self) -> None:
+        pass
 
 
 @dataclass(frozen=True)
@@ -35,16 +60,16 @@ class Blueprint:
         """A world of its own in the folder."""
         copy = folder / self.database.name
         shutil.copy(self.database, copy)
-        server = TestServer(copy, self.configuration, Clock(now=1_700_000_100_000))
-        server.validates = False
+        server, mailbox = TestServer(copy, self.configuration, Clock(now=1_700_000_100_000)), Mailbox()
+        server.validates, server.outbound, server.mailer = False, Web(), mailbox
         await server.start()
         clients = {name: replace(client, server=server) for name, client in self.clients.items()}
-        return World(server=server, clients=clients, facts=dict(self.facts))
+        return World(server=server, clients=clients, facts=dict(self.facts), mailbox=mailbox)
 
 
 async def draw_blueprint(folder: Path, **configuration: Any) -> Blueprint:
     """Build the world once."""
-    server = await TestServer.open(folder, **configuration)
+    server = await TestServer.open(folder, outbound=Web(), mailer=Mailbox(), **configuration)
     alice = await server.register("alice", "rosebud")
     clients = {
         "nobody": server.anonymous(),
@@ -97,6 +122,7 @@ class World:
     server: TestServer
     clients: Mapping[str, Client]
     facts: dict[str, Any]
+    mailbox: Mailbox
 
     async def ask(self, operation: Operation, ask: Ask) -> Answer:
         """What comes back."""
@@ -108,9 +134,15 @@ class World:
             **self.fill(dict(ask.query)),
         )
 
-    def remember(self, ask: Ask, answer: Answer) -> None:
+    async def learn(self, ask: Ask, answer: Answer) -> None:
+        """Remember what later calls need, and follow the link in an email, as its reader would."""
         for key in ask.remember:
             self.facts[key] = answer.json[key]
+        for _ in self.mailbox.mails:
+            path, _, query = self.mailbox.link().partition("?")
+            form = {"content-type": "application/x-www-form-urlencoded"}
+            await self.clients["nobody"].answer("POST", path, query.encode(), headers=form)
+        self.mailbox.mails.clear()
 
     def fill(self, value: Any) -> Any:
         """A value with the facts in it."""

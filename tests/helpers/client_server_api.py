@@ -35,6 +35,9 @@ _ANY_BYTES: Final = "application/octet-stream"
 _HTTPS_OWN: Final = frozenset({206, 304, 416})
 """Statuses of conditional and range requests, which any operation may answer as HTTP has it."""
 
+_FOR_PEOPLE: Final = frozenset({"redirectToSSO", "redirectToIdP"})
+"""Operations that a person's browser is sent to: what goes wrong there is told by a page."""
+
 _TOKEN_ERRORS: Final = frozenset({"M_MISSING_TOKEN", "M_UNKNOWN_TOKEN", "M_USER_LOCKED"})
 """§ Using access tokens: what any operation answers with 401 beside the challenge that some declare there."""
 
@@ -139,6 +142,8 @@ class ClientServerApi:
         found = list(_missing_headers(answered))
         if answered.status in _HTTPS_OWN:
             return found
+        if operation is not None and operation.operation_id in _FOR_PEOPLE and _is_page(answered):
+            return found
         if answered.status >= 400 and (operation is not None or _is_matrix(asked.path)):
             found += self._error_problems(answered)
         if operation is not None and not _wants_other_events(asked):
@@ -236,6 +241,10 @@ def _missing_headers(answered: Answered) -> Iterator[str]:
 
 def _has_header(answered: Answered, name: str) -> bool:
     return any(each.lower() == name.lower() for each in answered.headers)
+
+
+def _is_page(answered: Answered) -> bool:
+    return answered.status >= 400 and answered.headers.get("content-type", "").startswith("text/html")
 
 
 def _is_about_the_token(answered: Answered) -> bool:

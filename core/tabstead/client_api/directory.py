@@ -6,7 +6,7 @@ from tabstead.accounts.moderation import check_not_suspended
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.rooms import get_known_room
 from tabstead.client_api.routes import Routes
-from tabstead.errors import BadJson, Forbidden, InvalidParam, MatrixError
+from tabstead.errors import BadJson, Forbidden, InvalidParam
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import parse_room_alias, parse_room_id
 from tabstead.rooms.aliases import create_alias, remove_alias, resolve_alias
@@ -101,8 +101,8 @@ def post_public_rooms(call: Call, db: Db) -> Response:
 
 def _check_server(call: Call) -> None:
     server = call.query.get("server")
-    if server is not None and server != call.context.local_server.name:
-        raise MatrixError("Other servers' directories cannot be asked from here.", status=502)
+    if server and server != call.context.local_server.name:
+        raise Forbidden("Other servers' directories cannot be asked from here.")
 
 
 def _limit(limit: int) -> int:

@@ -112,7 +112,7 @@ async def request_password_email(call: Call) -> Response:
     return await _request_email(call, Purpose.RESET_PASSWORD)
 
 
-@routes.waiting("POST", f"{_ACCOUNT}/3pid/email/requestToken", access=Access.USER, limit=SENDING_EMAIL)
+@routes.waiting("POST", f"{_ACCOUNT}/3pid/email/requestToken", access=Access.NONE, limit=SENDING_EMAIL)
 async def request_contact_email(call: Call) -> Response:
     """POST /_matrix/client/v3/account/3pid/email/requestToken."""
     return await _request_email(call, Purpose.ADD)
@@ -122,6 +122,7 @@ async def request_contact_email(call: Call) -> Response:
     "POST",
     "/_matrix/client/v3/register/msisdn/requestToken",
     f"{_ACCOUNT}/password/msisdn/requestToken",
+    f"{_ACCOUNT}/3pid/msisdn/requestToken",
     access=Access.NONE,
 )
 def refuse_phone_number(call: Call, db: Db) -> Response:
@@ -131,12 +132,6 @@ def refuse_phone_number(call: Call, db: Db) -> Response:
         body.string(name)
     body.integer("send_attempt")
     raise BadRequest("This server does not support phone numbers.", errcode=_NOT_SUPPORTED)
-
-
-@routes.read("POST", f"{_ACCOUNT}/3pid/msisdn/requestToken", access=Access.USER)
-def refuse_own_phone_number(call: Call, db: Db) -> Response:
-    """POST /_matrix/client/v3/account/3pid/msisdn/requestToken."""
-    return refuse_phone_number(call, db)
 
 
 async def _request_email(call: Call, purpose: Purpose) -> Response:

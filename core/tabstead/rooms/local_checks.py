@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tabstead.accounts.moderation import check_not_suspended
-from tabstead.errors import BadAlias, BadRequest, Forbidden, InvalidParam, MatrixError
+from tabstead.errors import BadAlias, BadRequest, Forbidden, InvalidParam
 from tabstead.protocol.identifiers import find_server_name_of, is_room_alias, parse_user_id
 from tabstead.rooms.draft import Draft
 from tabstead.rooms.local_server import LocalServer
@@ -87,12 +87,12 @@ def _check_annotation(db: Db, server: LocalServer, room: Room, sender: str, draf
 
 
 def _check_invite(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
-    """Invites reach their users: they live here, and have not blocked invites. Raises MatrixError, Forbidden."""
+    """Invites reach their users: they live here, and have not blocked invites. Raises Forbidden."""
     if draft.content.get("membership") != "invite" or draft.state_key is None:
         return
     target = parse_user_id(draft.state_key)
     if not server.owns(target):
-        raise MatrixError(f"The server {find_server_name_of(target)} cannot be reached from here.", status=502)
+        raise Forbidden(f"The server {find_server_name_of(target)} cannot be reached from here.")
     # § Invite permission
     permission = find_account_data(db, target, "m.invite_permission_config")
     if permission is not None and permission.get("default_action") == "block":
