@@ -51,6 +51,7 @@ class SiteSettings:
             base_url=self.base_url or base_url,
             registration=configuration.Registration(open=self.registration.open, guests=self.registration.guests),
             rate_limits=configuration.RateLimits(enabled=self.rate_limits.enabled),
+            has_cookies=False,
             sync_timeout_cap_ms=SYNC_TIMEOUT_CAP_MS,
             max_upload_bytes=self.media.max_upload_bytes,
             search=self.search,

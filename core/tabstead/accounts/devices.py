@@ -12,6 +12,7 @@ from tabstead.errors import InvalidParam, NotFound
 from tabstead.storage import access_tokens, devices
 from tabstead.storage.cross_signing import delete_key_signatures, select_cross_signing_keys
 from tabstead.storage.database import Db
+from tabstead.storage.dehydrated_devices import delete_dehydrated_device
 from tabstead.storage.device_keys import delete_device_keys, find_device_keys
 from tabstead.storage.device_lists import insert_device_list_change
 from tabstead.storage.devices import Device
@@ -105,6 +106,7 @@ def _delete_device(db: Db, user_id: str, device_id: str) -> bool:
     """Whether it had keys, so that others have to be told."""
     access_tokens.delete_access_tokens(db, user_id, device_id)
     devices.delete_device(db, user_id, device_id)
+    delete_dehydrated_device(db, user_id, device_id)
     delete_one_time_keys(db, user_id, device_id)
     delete_key_signatures(db, user_id, device_id)
     delete_to_device_messages(db, user_id, device_id)

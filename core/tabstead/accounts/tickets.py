@@ -52,5 +52,11 @@ def change_ticket(db: Db, kind: TicketKind, secret: str, value: dict[str, Any], 
     tickets.update_ticket(db, _hash(kind, secret), value, user_id=user_id)
 
 
+def find_openid_user(db: Db, token: str, now_ms: int) -> str | None:
+    """Whom an OpenID token is for: what `/_matrix/federation/v1/openid/userinfo` answers."""
+    value = find_ticket(db, OPENID_TOKEN, token, now_ms)
+    return None if value is None else str(value["user_id"])
+
+
 def _hash(kind: TicketKind, secret: str) -> bytes:
     return hashlib.sha256(f"{kind.name}:{secret}".encode("utf-8", "surrogatepass")).digest()

@@ -5,12 +5,14 @@ from tabstead.client_api.routes import Routes
 from tabstead.http import JsonDict, Response, json_response
 from tabstead.protocol.room_versions import DEFAULT_ROOM_VERSION, ROOM_VERSIONS
 from tabstead.storage.database import Db
+from tabstead.storage.users import find_user
 
 routes = Routes()
 
 SPECIFICATION_VERSIONS = ("r0.6.1", *(f"v1.{minor}" for minor in range(1, 20)))
 
 UNSTABLE_FEATURES = {
+    "org.matrix.msc3814": True,
     "org.matrix.simplified_msc3575": True,
 }
 """What is here beyond the specification, under the names that proposals give it."""
@@ -25,16 +27,18 @@ def get_versions(call: Call, db: Db) -> Response:
 @routes.read("GET", "/_matrix/client/v3/capabilities")
 def get_capabilities(call: Call, db: Db) -> Response:
     """GET /_matrix/client/v3/capabilities. § Capabilities negotiation."""
+    is_legacy = call.requester.oauth_client_id is None
+    user = find_user(db, call.user_id)
     capabilities: JsonDict = {
-        "m.change_password": {"enabled": True},
+        "m.change_password": {"enabled": is_legacy and user is not None and user.password_hash is not None},
         "m.room_versions": {
             "default": DEFAULT_ROOM_VERSION,
             "available": dict.fromkeys(ROOM_VERSIONS, "stable"),
         },
         "m.set_displayname": {"enabled": True},
         "m.set_avatar_url": {"enabled": True},
-        "m.3pid_changes": {"enabled": True},
-        "m.get_login_token": {"enabled": call.requester.oauth_client_id is None},
+        "m.3pid_changes": {"enabled": is_legacy and call.context.mailer is not None},
+        "m.get_login_token": {"enabled": is_legacy},
         "m.profile_fields": {"enabled": True},
     }
     if call.requester.is_admin:
