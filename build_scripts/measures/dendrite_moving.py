@@ -2,8 +2,8 @@
 
 usage: dendrite_moving.py [--members 10000] [--snapshots 20000] [--kills 20] [--seed 1]
 
-One room: all members join; then there are as many further state events as make the snapshots, a tenth of them in forks
-that are merged, with messages between, redactions, and events that were refused. Prints lines of progress on standard
+One room: all members join; then there are further state events until there are so many snapshots, a tenth of them in
+forks that are merged, with messages between, redactions, and events that were refused. Prints lines of progress on standard
 error, and one line of JSON. Every part is a process of its own, so that the memory is the import's alone.
 """
 
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,9 @@ def generate(path: Path, members: int, snapshots: int, seed: int) -> None:
         for name in names:
             room.join(name)
         said = [room.send(ALICE, "m.room.message", {"body": "welcome"})]
-        for number in range(snapshots - members):
+        for number in count():
+            if dendrite.count_snapshots() >= snapshots:
+                break
             name = chance.choice(names)
             if number % 20 == 0:
                 _go_two_ways(room, name, number)
@@ -102,7 +105,7 @@ def import_into(folder: Path, source: Path, kill_after: list[float]) -> Run:
 
 def compare(source: Path, target: Path, seed: int) -> dict[str, int]:
     """Hold the import to the source once more, by other code than its own."""
-    from tabstead.storage.events import find_event, get_event
+    from tabstead.storage.events import find_event
     from tabstead.storage.rooms import find_room
     from tabstead.storage.state_history import read_state as read_our_state
 
@@ -110,6 +113,7 @@ def compare(source: Path, target: Path, seed: int) -> dict[str, int]:
     ids = dict(theirs.execute("SELECT event_nid, event_id FROM roomserver_events"))
     stored = {event_id: find_event(ours, event_id) for event_id in ids.values()}
     lost = sum(event is None for event in stored.values())
+    our_ids = {event.event_nid: event.event_id for event in stored.values() if event is not None}
     placed = theirs.execute(
         "SELECT event_id, state_snapshot_nid FROM roomserver_events WHERE state_snapshot_nid <> 0"
     ).fetchall()
@@ -123,7 +127,7 @@ def compare(source: Path, target: Path, seed: int) -> dict[str, int]:
         pairs.append((event.state_before, source_snapshot))
     wrong = 0
     for our_snapshot, source_snapshot in pairs:
-        state = {key: get_event(ours, nid).event_id for key, nid in read_our_state(ours, our_snapshot).items()}
+        state = {key: our_ids[nid] for key, nid in read_our_state(ours, our_snapshot).items()}
         wrong += state != {key: ids[nid] for key, nid in read_state(theirs, source_snapshot).items()}
     return {"events": len(ids), "lost events": lost, "states compared": len(pairs), "wrong states": wrong}
 
@@ -196,8 +200,8 @@ def in_a_process(function: Any, *arguments: Any) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def megabytes(count: int) -> float:
-    return round(count / 1e6, 2)
+def megabytes(size: int) -> float:
+    return round(size / 1e6, 2)
 
 
 def say(text: str) -> None:

@@ -177,6 +177,9 @@ class Roomserver:
         self._blocks[snapshot] = tuple(blocks)
         return snapshot
 
+    def count_snapshots(self) -> int:
+        return len(self._blocks)
+
     def _add_unique(self, sql: str, encoded: str, *more: int) -> int:
         key = blake2b(encoded.encode(), digest_size=32).digest()
         return int(self.db.execute(sql, (key, encoded, *more)).fetchone()[0])
