@@ -3,8 +3,8 @@
 usage: dendrite_moving.py [--members 10000] [--snapshots 20000] [--kills 20] [--seed 1]
 
 One room: all members join; then there are further state events until there are so many snapshots, a tenth of them in
-forks that are merged, with messages between, redactions, and events that were refused. Prints lines of progress on standard
-error, and one line of JSON. Every part is a process of its own, so that the memory is the import's alone.
+forks that are merged, with messages between, redactions, and events that were refused. Prints lines of progress on
+standard error, and one line of JSON. Every part is a process of its own, so that the memory is the import's alone.
 """
 
 import argparse
