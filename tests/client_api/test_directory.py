@@ -113,7 +113,41 @@ async def test_the_directory_is_searched_and_paged(alice: Client, bob: Client) -
         return [room["room_id"] for room in answer["chunk"]]
 
     assert await found(generic_search_term="rOOm 2") == [rooms[2]]
+    assert await found(generic_search_term="2 roö") == [rooms[2]]
+    assert await found(generic_search_term="oom") == await found(generic_search_term="?") == []
+    assert len(await found(generic_search_term="")) == 6
     assert await found(room_types=["m.space"]) == [space]
     assert space not in await found(room_types=[None])
     assert await bob.refused("POST", "/v3/publicRooms", {"since": "x"}) == (400, "M_INVALID_PARAM")
+    assert await found(room_types=[]) == []
+    assert await found(generic_search_term="all", room_types=["m.space", None]) == [space]
     assert await bob.refused("GET", "/v3/publicRooms", server="far.test") == (403, "M_FORBIDDEN")
+
+
+async def test_the_directory_follows_its_rooms(alice: Client, bob: Client) -> None:
+    small = await alice.create_room(visibility="public", name="Before", room_alias_name="small")
+    large = await alice.create_room(visibility="public")
+
+    async def found(term: str) -> list[str]:
+        answer = await bob.post("/v3/publicRooms", {"filter": {"generic_search_term": term}})
+        return [room["room_id"] for room in answer["chunk"]]
+
+    assert await found("") == [small, large]
+    await bob.join(large)
+    await alice.send_state(small, "m.room.name", {"name": "After"})
+    await alice.send_state(small, "m.room.topic", {"topic": "Everything else"})
+    assert await found("") == [large, small]
+    assert (await found("before"), await found("after")) == ([], [small])
+    assert await found("#small:tab.test") == await found("else every") == [small]
+    await alice.put(f"/v3/directory/list/room/{quoted(small)}", {"visibility": "private"})
+    assert await found("after") == []
+    await alice.put(f"/v3/directory/list/room/{quoted(small)}", {"visibility": "public"})
+    assert await found("after") == [small]
+
+
+async def test_networks_of_others(alice: Client) -> None:
+    await alice.create_room(visibility="public")
+    assert (await alice.post("/v3/publicRooms", {"third_party_instance_id": "irc"}))["chunk"] == []
+    assert len((await alice.post("/v3/publicRooms", {"include_all_networks": True}))["chunk"]) == 1
+    both = {"third_party_instance_id": "irc", "include_all_networks": True}
+    assert await alice.refused("POST", "/v3/publicRooms", both) == (400, "M_INVALID_PARAM")

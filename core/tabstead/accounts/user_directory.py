@@ -14,7 +14,7 @@ from tabstead.rooms.summary import is_open_to_all
 from tabstead.storage.database import Db
 from tabstead.storage.memberships import select_memberships, share_room
 from tabstead.storage.rooms import get_room
-from tabstead.storage.user_directory import DirectoryUser, select_directory_news, update_words, walk_directory
+from tabstead.storage.user_directory import DirectoryUser, select_changed_names, update_user_words, walk_directory
 
 _SLICE: Final = 500
 _MAX_LOOKED_AT: Final = 2000
@@ -23,14 +23,14 @@ _MAX_LOOKED_AT: Final = 2000
 
 def is_directory_behind(db: Db) -> bool:
     """Whether there are names that are not in the directory yet."""
-    return bool(select_directory_news(db, 1))
+    return bool(select_changed_names(db, 1))
 
 
 def bring_directory_up(db: Db) -> bool:
     """Take some of the new names in; whether there may be more."""
-    news = select_directory_news(db, _SLICE)
+    news = select_changed_names(db, _SLICE)
     for user_id, displayname in news:
-        update_words(db, user_id, [*split_words(localpart_of(user_id)), *split_words(displayname or "")])
+        update_user_words(db, user_id, [*split_words(localpart_of(user_id)), *split_words(displayname or "")])
     return len(news) == _SLICE
 
 

@@ -4,13 +4,20 @@ from typing import Final
 
 from tabstead.accounts.moderation import check_not_suspended
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.rate_limits import LOOKING_UP
 from tabstead.client_api.rooms import get_known_room
 from tabstead.client_api.routes import Routes
 from tabstead.errors import BadJson, Forbidden, InvalidParam
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import parse_room_alias, parse_room_id
 from tabstead.rooms.aliases import create_alias, remove_alias, resolve_alias
-from tabstead.rooms.directory import DirectoryQuery, search_directory, set_directory_visibility
+from tabstead.rooms.directory import (
+    DirectoryQuery,
+    bring_listing_up,
+    is_listing_behind,
+    search_directory,
+    set_directory_visibility,
+)
 from tabstead.rooms.history_visibility import is_world_readable
 from tabstead.storage.database import Db
 from tabstead.storage.memberships import is_joined
@@ -75,28 +82,40 @@ def put_visibility(call: Call, db: Db) -> Response:
     return json_response({})
 
 
-@routes.read("GET", "/_matrix/client/v3/publicRooms", access=Access.NONE)
-def get_public_rooms(call: Call, db: Db) -> Response:
+@routes.waiting("GET", "/_matrix/client/v3/publicRooms", access=Access.NONE, limit=LOOKING_UP)
+async def get_public_rooms(call: Call) -> Response:
     """GET /_matrix/client/v3/publicRooms. § Published room directory."""
     _check_server(call)
     query = DirectoryQuery(limit=_limit(call.query.integer("limit", MAX_ROOMS)), since=call.query.get("since"))
-    return json_response(search_directory(db, query))
+    return await _search(call, query)
 
 
-# It only reads, though by POST: nothing is to be kept for a second dispatch.
-@routes.read("POST", "/_matrix/client/v3/publicRooms")
-def post_public_rooms(call: Call, db: Db) -> Response:
+@routes.waiting("POST", "/_matrix/client/v3/publicRooms", limit=LOOKING_UP)
+async def post_public_rooms(call: Call) -> Response:
     """POST /_matrix/client/v3/publicRooms. § Published room directory."""
     _check_server(call)
     body = call.request.optional_json_object()
     wanted = body.object("filter", {})
+    network = body.find_string("third_party_instance_id")
+    if network is not None and body.boolean("include_all_networks", False):
+        raise InvalidParam("'third_party_instance_id' names one network, 'include_all_networks' all of them.")
+    if network is not None:
+        return json_response({"chunk": [], "total_room_count_estimate": 0})
     query = DirectoryQuery(
         limit=_limit(body.integer("limit", MAX_ROOMS)),
         since=body.find_string("since"),
         search_term=wanted.find_string("generic_search_term"),
         room_types=_room_types(wanted),
     )
-    return json_response(search_directory(db, query))
+    return await _search(call, query)
+
+
+async def _search(call: Call, query: DirectoryQuery) -> Response:
+    database = call.context.database
+    if await database.read(is_listing_behind):
+        while await database.write(bring_listing_up):
+            continue
+    return json_response(await database.read(lambda db: search_directory(db, query)))
 
 
 def _check_server(call: Call) -> None:

@@ -18,7 +18,8 @@ from tabstead.rooms.membership import invite_user, member_content, send_membersh
 from tabstead.rooms.send import send_create_event, send_event
 from tabstead.storage.database import Db
 from tabstead.storage.room_aliases import insert_alias
-from tabstead.storage.rooms import Room, update_directory_listing
+from tabstead.storage.room_directory import update_directory_listing
+from tabstead.storage.rooms import Room
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,10 @@
 """The published room directory: which rooms it lists, what it says of them, searching and paging.
 
-The rooms with the most members come first, then those published first. A page token is the number of rooms before it,
-with the direction: `p20` leads on from the twentieth room, `m20` back from it. Rooms may move between two pages when
-members join; a client that pages through lists them again, as it does with any server.
-(Client-Server API, § Published room directory)
+The rooms with the most members come first, then those that are older. A page token is a place in that order, with the
+direction: `p` leads on after it, `m` back from it. Rooms may move between two pages when members join.
+
+Each listed room has a row by which it is ordered and found. A change of the room's state only notes that the row is out
+of date; whoever asks for the directory next brings it up to date first. (Client-Server API, § Published room directory)
 """
 
 import re
@@ -12,12 +13,24 @@ from typing import Final
 
 from tabstead.errors import Forbidden, InvalidParam
 from tabstead.protocol.canonical_json import JsonDict
+from tabstead.protocol.words import split_term, split_words
 from tabstead.rooms.aliases import may_send_canonical_alias
 from tabstead.rooms.summary import summarise_for_directory
 from tabstead.storage.database import Db
-from tabstead.storage.rooms import Room, select_public_rooms, update_directory_listing
+from tabstead.storage.room_directory import (
+    DirectoryFilter,
+    Place,
+    count_listed,
+    select_changed_listings,
+    select_listed,
+    update_directory_listing,
+    update_listing,
+)
+from tabstead.storage.rooms import Room, get_room
 
-_TOKEN: Final = re.compile(r"([pm])([0-9]{1,9})")
+_SLICE: Final = 100
+_SEARCHED: Final = ("name", "topic", "canonical_alias")
+_TOKEN: Final = re.compile(r"([pm])([0-9]{1,15})_([0-9]{1,15})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +38,7 @@ class DirectoryQuery:
     limit: int
     since: str | None = None
     search_term: str | None = None
-    """Case does not matter, and neither does where in the name, topic or alias it is."""
+    """Its words begin words of the name, topic or alias, whatever their case and accents."""
     room_types: tuple[str | None, ...] | None = None
     """None among them: rooms without a type."""
 
@@ -37,38 +50,58 @@ def set_directory_visibility(db: Db, room: Room, user_id: str, *, is_public: boo
     update_directory_listing(db, room.room_nid, is_public)
 
 
+def is_listing_behind(db: Db) -> bool:
+    """Whether rows of listed rooms are out of date."""
+    return bool(select_changed_listings(db, 1))
+
+
+def bring_listing_up(db: Db) -> bool:
+    """Bring some rows up to date; whether there may be more."""
+    news = select_changed_listings(db, _SLICE)
+    for room_nid in news:
+        summary = summarise_for_directory(db, get_room(db, room_nid))
+        text = " ".join(summary.get(key, "") for key in _SEARCHED)
+        update_listing(
+            db,
+            room_nid,
+            members=summary["num_joined_members"],
+            room_type=summary.get("room_type", ""),
+            words=split_words(text),
+        )
+    return len(news) == _SLICE
+
+
 def search_directory(db: Db, query: DirectoryQuery) -> JsonDict:
     """A page of the directory: the answer of GET and POST /publicRooms. Raises InvalidParam for an unknown token."""
-    summaries = [summarise_for_directory(db, room) for room in select_public_rooms(db)]
-    found = [summary for summary in summaries if _matches(summary, query)]
-    found.sort(key=lambda summary: -int(summary["num_joined_members"]))
-    first, last = _page_bounds(query, len(found))
-    answer: JsonDict = {"chunk": found[first:last], "total_room_count_estimate": len(found)}
-    if first > 0:
-        answer["prev_batch"] = f"m{first}"
-    if last < len(found):
-        answer["next_batch"] = f"p{last}"
+    beyond, backwards = _parse_token(query.since)
+    words = () if query.search_term is None else tuple(split_term(query.search_term))
+    if query.search_term and not words:
+        return {"chunk": [], "total_room_count_estimate": 0}
+    types = None if query.room_types is None else tuple(room_type or "" for room_type in query.room_types)
+    wanted = DirectoryFilter(beginnings=words, room_types=types)
+    places = select_listed(db, wanted, beyond=beyond, limit=query.limit, backwards=backwards)
+    if backwards:
+        places.reverse()
+    answer: JsonDict = {
+        "chunk": [summarise_for_directory(db, get_room(db, room_nid)) for _, room_nid in places],
+        "total_room_count_estimate": count_listed(db, wanted),
+    }
+    if places and select_listed(db, wanted, beyond=places[0], limit=1, backwards=True):
+        answer["prev_batch"] = _encode_token("m", places[0])
+    if places and select_listed(db, wanted, beyond=places[-1], limit=1):
+        answer["next_batch"] = _encode_token("p", places[-1])
     return answer
 
 
-def _matches(summary: JsonDict, query: DirectoryQuery) -> bool:
-    if query.room_types is not None and summary.get("room_type") not in query.room_types:
-        return False
-    if query.search_term is None:
-        return True
-    term = query.search_term.casefold()
-    searched = (summary.get(key, "") for key in ("name", "topic", "canonical_alias"))
-    return any(term in text.casefold() for text in searched)
+def _encode_token(direction: str, place: Place) -> str:
+    return f"{direction}{-place[0]}_{place[1]}"
 
 
-def _page_bounds(query: DirectoryQuery, total: int) -> tuple[int, int]:
-    """First and last (exclusive) room of the page."""
-    if query.since is None:
-        return 0, min(query.limit, total)
-    match = _TOKEN.fullmatch(query.since)
+def _parse_token(token: str | None) -> tuple[Place | None, bool]:
+    """The place beyond which the page is, and whether it is before that."""
+    if token is None:
+        return None, False
+    match = _TOKEN.fullmatch(token)
     if match is None:
         raise InvalidParam("This is not a token of this server.")
-    position = min(int(match[2]), total)
-    if match[1] == "p":
-        return position, min(position + query.limit, total)
-    return max(position - query.limit, 0), position
+    return (-int(match[2]), int(match[3])), match[1] == "m"

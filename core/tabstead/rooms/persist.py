@@ -22,6 +22,7 @@ from tabstead.storage.auth_chains import insert_auth_chain
 from tabstead.storage.client_transactions import ClientTransaction
 from tabstead.storage.current_state import update_current
 from tabstead.storage.database import Db
+from tabstead.storage.directory_words import insert_directory_news
 from tabstead.storage.events import (
     PersistedEvent,
     Standing,
@@ -152,6 +153,8 @@ def _move_current_state(db: Db, room: Room, persisted: PersistedEvent, extremiti
         return
     update_state_snapshot(db, room.room_nid, snapshot)
     update_current(db, room.room_nid, persisted.position, changes)
+    if room.is_public:
+        insert_directory_news(db, room.room_nid)
     for state_tuple, (_, event_nid) in changes.items():
         _follow_membership(db, room, state_tuple, event_nid, persisted)
 

@@ -33,7 +33,8 @@ from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
 from tabstead.storage.memberships import is_joined
 from tabstead.storage.room_aliases import move_aliases
-from tabstead.storage.rooms import Room, get_room, update_directory_listing
+from tabstead.storage.room_directory import update_directory_listing
+from tabstead.storage.rooms import Room, get_room
 
 POWER_LEVELS: Final = "m.room.power_levels"
 JOIN_RULES: Final = "m.room.join_rules"

@@ -45,19 +45,9 @@ def get_room(db: Db, room_nid: int) -> Room:
     return _room(db.execute(f"{_SELECT_ROOM} WHERE room_nid = ?", (room_nid,)).fetchone())
 
 
-def select_public_rooms(db: Db) -> list[Room]:
-    """The rooms that the directory lists."""
-    return [_room(row) for row in db.execute(f"{_SELECT_ROOM} WHERE is_public ORDER BY room_nid")]
-
-
 def update_state_snapshot(db: Db, room_nid: int, snapshot: int) -> None:
     """Move the room to its new current state; `current_state` is updated beside it."""
     db.execute("UPDATE rooms SET state_snapshot = ? WHERE room_nid = ?", (snapshot, room_nid))
-
-
-def update_directory_listing(db: Db, room_nid: int, is_public: bool) -> None:
-    """Show the room in the directory, or take it out."""
-    db.execute("UPDATE rooms SET is_public = ? WHERE room_nid = ?", (int(is_public), room_nid))
 
 
 def select_forward_extremities(db: Db, room_nid: int) -> list[int]:

@@ -29,10 +29,10 @@ from tabstead.storage.memberships import (
 )
 from tabstead.storage.positions import select_position
 from tabstead.storage.room_aliases import insert_alias
+from tabstead.storage.room_directory import update_directory_listing
 from tabstead.storage.rooms import (
     find_room,
     insert_room,
-    update_directory_listing,
     update_forward_extremities,
     update_state_snapshot,
 )
