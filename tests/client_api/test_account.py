@@ -131,6 +131,36 @@ class TestDeactivating:
         data = await server.read(lambda db: db.execute("SELECT type FROM account_data").fetchall())
         assert (kept, data) == ([(1,)], [])
 
+    async def test_what_an_erased_user_wrote_is_withheld_from_who_comes_later(
+        self, server: TestServer, alice: Client
+    ) -> None:
+        there, later = await server.register("there"), await server.register("later")
+        room_id = await there.create_room(preset="public_chat")
+        await alice.join(room_id)
+        event_id = await alice.send(room_id, "secret")
+        await alice.send_state(room_id, "m.room.member", {"membership": "join", "displayname": "Al"}, alice.user_id)
+        early = await server.register("early")
+        await early.join(room_id)
+        await alice.post(self.path, {"erase": True, "auth": confirmed()})
+        await later.join(room_id)
+        await server.restart()
+        for witness in (there, early):
+            shown = await witness.get(f"/v3/rooms/{room_id}/event/{event_id}")
+            assert shown["content"]["body"] == "secret"
+        assert (await later.get(f"/v3/rooms/{room_id}/event/{event_id}"))["content"] == {}
+        page = await later.messages(room_id, limit=100)
+        assert "secret" not in str(page) and "displayname': 'Al'" not in str(page)
+        assert await later.state(room_id, "m.room.member", alice.user_id) == {"membership": "leave"}
+
+    async def test_what_others_wrote_is_not(self, server: TestServer, alice: Client) -> None:
+        bob, later = await server.register("bob"), await server.register("later")
+        room_id = await alice.create_room(preset="public_chat")
+        await bob.join(room_id)
+        event_id = await bob.send(room_id, "hello")
+        await alice.post(self.path, {"erase": True, "auth": confirmed()})
+        await later.join(room_id)
+        assert (await later.get(f"/v3/rooms/{room_id}/event/{event_id}"))["content"]["body"] == "hello"
+
     async def test_a_second_dispatch_of_the_request_gets_the_same_answer(
         self, server: TestServer, alice: Client
     ) -> None:

@@ -19,8 +19,8 @@ from tabstead.storage.users import update_deactivated
 def deactivate(db: Db, server: LocalServer, user_id: str, *, erase: bool) -> None:
     """Leave all rooms, delete devices, keys, profile and contacts, and close the account.
 
-    `erase` deletes the account data too, and is kept with the account: its events are to be withheld from who joins
-    their rooms later.
+    `erase` deletes the account data too, and is kept with the account: `tabstead.rooms.erasure` withholds its events
+    from who joins their rooms later. Whose the account is at an identity provider is kept, so that it stays closed.
     """
     for membership in select_memberships(db, user_id, ("join", "invite", "knock")):
         leave_room(db, server, get_room(db, membership.room_nid), user_id)

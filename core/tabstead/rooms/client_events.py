@@ -1,7 +1,8 @@
 """Stored events as a user's client sees them: the client format, with the `unsigned` that is the server's to say.
 
 `age`; `transaction_id` for the device that sent it; `redacted_because`; `prev_content` of a state event; the reader's
-own `membership` at that time; and the bundled aggregations of what relates to it, in `m.relations`.
+own `membership` at that time; and the bundled aggregations of what relates to it, in `m.relations`. What an erased user
+wrote is withheld from who came later.
 (Client-Server API, § Room event format, § Aggregations of child events)
 """
 
@@ -12,6 +13,7 @@ from functools import partial
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import to_client_event
 from tabstead.rooms.aggregations import BUNDLED, select_aggregations
+from tabstead.rooms.erasure import Erasure
 from tabstead.rooms.history_visibility import HistoryVisibility
 from tabstead.storage.current_state import select_replaced
 from tabstead.storage.database import Db
@@ -82,6 +84,7 @@ def _show(
     transaction_ids = _transaction_ids(db, events, reader)
     redactions = select_events(db, {event.redacted_by for event in events if event.redacted_by is not None})
     memberships = {} if rooms is None else {event.event_nid: rooms.membership_at(event) for event in events}
+    erasure = Erasure(db, reader.user_id)
     aggregations = {} if rooms is None else _aggregations(db, events, reader, now_ms, bundled=bundled, rooms=rooms)
     previous = _select_previous(db, events)
     shown = []
@@ -94,10 +97,12 @@ def _show(
         if event.redacted_by is not None:
             unsigned["redacted_because"] = to_client_event(redactions[event.redacted_by].event)
         if event.event_nid in previous:
-            unsigned["prev_content"] = previous[event.event_nid].event.content
+            earlier = erasure.withhold(previous[event.event_nid], memberships.get(event.event_nid, "join"))
+            unsigned["prev_content"] = earlier.event.content
         if event.event_nid in aggregations:
             unsigned["m.relations"] = aggregations[event.event_nid]
-        shown.append(to_client_event(event.event, with_room_id=with_room_id, unsigned=unsigned))
+        served = erasure.withhold(event, memberships.get(event.event_nid, "join"))
+        shown.append(to_client_event(served.event, with_room_id=with_room_id, unsigned=unsigned))
     return shown
 
 

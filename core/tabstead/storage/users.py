@@ -63,6 +63,11 @@ def update_suspended(db: Db, user_id: str, *, is_suspended: bool) -> None:
     db.execute("UPDATE users SET is_suspended = ? WHERE user_id = ?", (is_suspended, user_id))
 
 
+def select_erased_users(db: Db) -> set[str]:
+    """Who closed their account and asked to be forgotten: few, if any."""
+    return {user_id for (user_id,) in db.execute("SELECT user_id FROM users WHERE is_erased = 1")}
+
+
 def update_deactivated(db: Db, user_id: str, *, is_erased: bool) -> None:
     """Close the account for good."""
     db.execute(

@@ -53,3 +53,6 @@ CREATE TABLE external_identities (
     PRIMARY KEY (provider_id, subject)
 ) WITHOUT ROWID;
 CREATE INDEX external_identities_by_user ON external_identities (user_id);
+
+-- Whose events are withheld from who comes later: asked for with every answer, and almost always nobody.
+CREATE INDEX users_erased ON users (user_id) WHERE is_erased = 1;
