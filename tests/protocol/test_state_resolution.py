@@ -560,6 +560,17 @@ class TestVersion1:
         assert state["m.room.join_rules", ""].content == {"join_rule": "invite"}
         assert membership(state, "carol") == "leave"
 
+    def test_members_do_not_see_what_becomes_of_each_other(self):
+        """Bob is in the room on both forks, but not by the same event: so his kick is that of nobody."""
+        alice, bob = self.forks()
+        for story in (alice, bob):
+            name = "a" if story is alice else "b"
+            story.happens("bob", "m.room.member", {"membership": "join", "displayname": name}, user("bob"), depth=80)
+        alice.happens("carol", "m.room.member", {"membership": "join"}, user("carol"), depth=81)
+        kick = bob.event("bob", "m.room.member", {"membership": "leave"}, user("carol"), depth=90)
+        bob._keep(kick)
+        assert membership(agreed(alice, bob), "carol") == "join"
+
 
 def sha1_of(text):
     return sha1(text.encode()).digest()
