@@ -97,8 +97,10 @@ class TestALockedAccount:
         await set_locked(admin, carol, False)
         await server.anonymous().post("/v3/refresh", refresh)
 
-    async def test_who_waits_in_its_name_is_told(self, alice: Client, admin: Client) -> None:
-        waiting = asyncio.ensure_future(alice.refused("GET", "/v3/events", timeout=30_000))
+    @pytest.mark.parametrize("path", ["/v3/sync", "/v3/events"])
+    async def test_who_waits_in_its_name_is_told(self, alice: Client, admin: Client, path: str) -> None:
+        since = {"since": (await alice.sync())["next_batch"]} if path == "/v3/sync" else {}
+        waiting = asyncio.ensure_future(alice.refused("GET", path, timeout=30_000, **since))
         await asyncio.sleep(0)
         await set_locked(admin, alice, True)
         assert await waiting == LOCKED

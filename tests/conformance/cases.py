@@ -12,6 +12,7 @@ fact of the world (`{room}`, `{event}`), and an answer may add facts for what co
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote
 
 ALICE: Final = "@alice:tab.test"
 BOB: Final = "@bob:tab.test"
@@ -19,6 +20,13 @@ CAROL: Final = "@carol:tab.test"
 ADMIN: Final = "@admin:tab.test"
 STRANGER_ROOM: Final = "!nowhere:tab.test"
 """A room that isn't there."""
+
+NOT_YET: Final = frozenset(
+    {
+        "requestOpenIdToken",
+    }
+)
+"""Operations that are not right yet. One that is fails its test until it is taken out of here."""
 
 PATH_PARAMETERS: Final[Mapping[str, str]] = {
     "userId": ALICE,
@@ -139,3 +147,9 @@ def without_token() -> Ask:
 def with_method(method: str) -> Ask:
     """What a public operation that can't fail answers to another method."""
     return refused(405, "M_UNRECOGNIZED", who="nobody", method=method)
+
+
+def sample_path(template: str) -> str:
+    """A path with something in place of each parameter, which need not be there."""
+    samples = {name: quote(value.strip("{}"), safe="") for name, value in PATH_PARAMETERS.items()}
+    return template.format(**samples)

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from conformance.accounts import ACCOUNTS
-from conformance.cases import Ask, Table
+from conformance.cases import NOT_YET, Ask, Table
 from conformance.encryption import ENCRYPTION
 from conformance.outcome import OUTCOMES, Outcome, error_code, shown
 from conformance.rooms import ROOMS
@@ -22,13 +22,6 @@ from tabstead.configuration import Contact, IdentityProvider, Registration, Supp
 from tabstead.http import Request
 
 CASES: Final[Table] = {**ACCOUNTS, **ROOMS, **ENCRYPTION, **SERVICES}
-
-NOT_YET: Final = frozenset(
-    {
-        "requestOpenIdToken",
-    }
-)
-"""Operations that are not right yet. One that is fails its test until it is taken out of here."""
 
 
 def every_operation() -> list[Any]:

@@ -61,6 +61,7 @@ def _parse_key(body: JsonObject) -> tuple[str, str]:
 
 
 def _parse_description(body: JsonObject) -> dict[str, Any]:
+    """What is told of the pusher again. Raises InvalidParam, MissingParam, BadJson."""
     kind = body.string("kind")
     if kind != "http":
         raise InvalidParam(f"{kind[:40]!r} is not a kind of pusher that this server has.")
@@ -68,6 +69,7 @@ def _parse_description(body: JsonObject) -> dict[str, Any]:
     profile_tag = body.find_string("profile_tag")
     data = body.object("data")
     _check_url(data.string("url"))
+    data.find_string("format")
     return {
         "kind": kind,
         **described,

@@ -32,6 +32,15 @@ def _device(row: tuple[str, str | None, int, str]) -> Device:
     return Device(device_id=device_id, display_name=display_name, last_seen_ts=last_seen_ts, last_seen_ip=last_seen_ip)
 
 
+def find_lock(db: Db, user_id: str, device_id: str) -> bool | None:
+    """Whether the device's account is locked; None if there is no such device."""
+    row = db.execute(
+        "SELECT is_locked FROM devices JOIN users USING (user_id) WHERE user_id = ? AND device_id = ?",
+        (user_id, device_id),
+    ).fetchone()
+    return None if row is None else bool(row[0])
+
+
 def insert_device(db: Db, user_id: str, device: Device) -> None:
     db.execute(
         "INSERT INTO devices (user_id, device_id, display_name, last_seen_ts, last_seen_ip) VALUES (?, ?, ?, ?, ?)",

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from tabstead.errors import UnknownToken
+from tabstead.errors import UnknownToken, UserLocked
 from tabstead.storage.database import Db
-from tabstead.storage.devices import find_device
+from tabstead.storage.devices import find_lock
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.tokens import SyncToken
 from tabstead.streams.typing_users import TypingUsers
@@ -51,6 +51,9 @@ class Waiting:
 
 
 def check_device(db: Db, user_id: str, device_id: str) -> None:
-    """Raises UnknownToken once the device is gone, and with it whatever it waits for."""
-    if find_device(db, user_id, device_id) is None:
+    """Raises UnknownToken once the device is gone, and with it whatever it waits for; UserLocked while nothing goes."""
+    is_locked = find_lock(db, user_id, device_id)
+    if is_locked is None:
         raise UnknownToken
+    if is_locked:
+        raise UserLocked
