@@ -200,3 +200,27 @@ async def test_a_changed_profile_reaches_the_rooms_that_were_joined(
     }
     for unchanged in (invited, sealed):
         assert (await alice.state(unchanged, "m.room.member", bob.user_id)).get("displayname") != "Bob B."
+
+
+async def test_the_mightiest_who_may_invite_lets_members_of_other_rooms_in(
+    server: TestServer, alice: Client, bob: Client
+) -> None:
+    carol = await server.register("carol")
+    club = await alice.create_room(preset="public_chat")
+    await carol.join(club)
+    rules = {"join_rule": "restricted", "allow": [{"type": "m.room_membership", "room_id": club}]}
+    levels = {"invite": 50, "users": {bob.user_id: 60, "@gone:tab.test": 70, "@far:far.test": 80}}
+    room_id = await alice.create_room(
+        initial_state=[{"type": "m.room.join_rules", "content": rules}],
+        power_level_content_override=levels,
+        invite=[bob.user_id],
+    )
+    await bob.join(room_id)
+    await alice.leave(room_id)
+
+    await carol.join(room_id)
+    member = await carol.state(room_id, "m.room.member", carol.user_id)
+    assert member["join_authorised_via_users_server"] == bob.user_id
+    await bob.leave(room_id)
+    await carol.leave(room_id)
+    assert await carol.refused("POST", f"/v3/join/{room_id}") == (403, "M_FORBIDDEN")

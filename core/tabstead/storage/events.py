@@ -234,21 +234,6 @@ def select_timeline(
     return _persisted(db, rows)
 
 
-def find_event_by_time(db: Db, room_nid: int, ts: int, *, up_to: int, forwards: bool) -> PersistedEvent | None:
-    """The event of the timeline, not after `up_to`, that is nearest to a time (ms): at or after it, or at or before it.
-
-    Of several at the same time the first, or the last.
-    """
-    order = "ASC" if forwards else "DESC"
-    rows = db.execute(
-        f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position <= ? AND e.standing = 0"
-        f" AND e.origin_server_ts {'>=' if forwards else '<='} ?"
-        f" ORDER BY e.origin_server_ts {order}, e.stream_position {order} LIMIT 1",
-        (room_nid, up_to, ts),
-    )
-    return next(iter(_persisted(db, rows)), None)
-
-
 def select_states_before(db: Db, *, after: int, limit: int) -> list[tuple[int, int]]:
     """(position, snapshot of the state before) of the first `limit` events after a position, of every standing."""
     rows = db.execute(
