@@ -26,8 +26,10 @@ from tabstead.outbound import Outbound
 from tabstead.protocol.signatures import SEED_BYTES, SigningKey
 from tabstead.push.actions import record_push_actions
 from tabstead.rooms import local_server
+from tabstead.rooms.delayed_events import DelayedEvents
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.search_index import follow_for_search
+from tabstead.rooms.sticky_events import record_sticky_event
 from tabstead.storage.compaction.compactor import Compactor
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life
@@ -91,7 +93,7 @@ class Homeserver:
                 name=name,
                 signing_key=signing_key,
                 now_ms=now_ms,
-                followers=_build_followers(configuration),
+                followers=_build_followers(configuration, now_ms),
             ),
             now_ms=now_ms,
             notifier=notifier,
@@ -153,7 +155,9 @@ class Homeserver:
     def build_followers(self) -> list[Follower]:
         """What follows the stream outside of its transactions."""
         context = self.context
-        followers: list[Follower] = []
+        followers: list[Follower] = [
+            DelayedEvents(database=context.database, server=context.local_server, write=context.write)
+        ]
         if context.outbound is not None:
             from tabstead.push.gateway import PushGateway  # no request needs it
 
@@ -189,9 +193,12 @@ def _build_url_previewer(
     )
 
 
-def _build_followers(configuration: Configuration) -> tuple[local_server.Follower, ...]:
-    record = partial(record_push_actions, server_name=configuration.server_name)
-    return (record, follow_for_search) if configuration.search.enabled else (record,)
+def _build_followers(configuration: Configuration, now_ms: Callable[[], int]) -> tuple[local_server.Follower, ...]:
+    always = (
+        partial(record_push_actions, server_name=configuration.server_name),
+        partial(record_sticky_event, now_ms=now_ms),
+    )
+    return (*always, follow_for_search) if configuration.search.enabled else always
 
 
 def find_server_name(db: Db) -> str | None:

@@ -13,7 +13,7 @@ import pytest
 
 from helpers.homeserver import Client, Json, TestServer, quoted
 from tabstead.native.httpx_outbound import HttpxOutbound
-from tabstead.push.gateway import FIRST_PAUSE_MS, GIVE_UP_AFTER_MS
+from tabstead.push.gateway import FIRST_PAUSE_MS, GIVE_UP_AFTER_MS, PushGateway
 
 DESCRIPTION = Path(__file__).parents[3] / "shared" / "spec" / "push-gateway.json"
 
@@ -45,7 +45,8 @@ class Gateway:
     async def told(self) -> Json:
         """The next notification, which must be as the specification has it."""
         assert self.process.stdout is not None
-        line = json.loads(await self.process.stdout.readline())
+        async with asyncio.timeout(30):  # or the test would hang where it should fail
+            line = json.loads(await self.process.stdout.readline())
         assert line["problems"] == []
         notification: Json = line["body"]["notification"]
         return notification
@@ -110,7 +111,7 @@ def pusher(gateway: Gateway, **changes: Any) -> Json:
 
 async def work(server: TestServer) -> int | None:
     """Let the follower do what is due, until nothing is."""
-    (follower,) = server.homeserver.build_followers()[:1]
+    (follower,) = (one for one in server.homeserver.build_followers() if isinstance(one, PushGateway))
     due = await follower.work()
     while due is not None and due <= server.clock.now:
         due = await follower.work()

@@ -6,6 +6,7 @@ from tabstead.errors import InvalidParam, NotFound
 from tabstead.http import Response, json_response
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.push_rules import (
+    POSTCONTENT,
     PUSH_RULE_KINDS,
     find_rule,
     parse_push_rule,
@@ -91,7 +92,7 @@ def set_push_rule_actions(call: Call, db: Db) -> Response:
 
 def _kind(call: Call) -> str:
     kind = call.parameter("kind")
-    if kind not in PUSH_RULE_KINDS:
+    if kind not in (*PUSH_RULE_KINDS, POSTCONTENT):
         raise InvalidParam("There is no such kind of push rules.")
     return kind
 

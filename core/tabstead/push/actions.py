@@ -5,9 +5,8 @@ So the defaults are put to the event once, and again only for those who are name
 asked alone. Only what notifies is stored.
 """
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tabstead.protocol.auth_rules import PowerLevels
 from tabstead.protocol.canonical_json import JsonDict
@@ -24,14 +23,16 @@ from tabstead.rooms.state import find_current_event, read_power_levels
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, find_event
 from tabstead.storage.push_actions import (
+    MAIN,
     delete_push_actions_of_event,
     delete_push_actions_of_user,
     insert_push_action,
     update_spoken,
 )
-from tabstead.storage.pushers import queue_pushes, queue_unread_count
 from tabstead.storage.push_audience import Listener, find_invited_listener, select_listeners
+from tabstead.storage.pushers import queue_pushes, queue_unread_count
 from tabstead.storage.rooms import Room, get_room
+from tabstead.storage.thread_subscriptions import select_subscribed
 from tabstead.streams.push_rules import complete_ruleset
 from tabstead.streams.threads import thread_of
 
@@ -52,7 +53,7 @@ def record_push_actions(db: Db, persisted: PersistedEvent, *, server_name: str) 
     if find_server_name_of(event.sender) == server_name:
         update_spoken(db, event.sender, persisted.room_nid, thread_id)
         queue_unread_count(db, event.sender)
-    notified = _select_notified(db, persisted, server_name)
+    notified = _select_notified(db, persisted, server_name, thread_id)
     if notified:
         queue_pushes(db, notified, persisted.room_nid, persisted.position)
     for user_id, actions in notified.items():
@@ -73,7 +74,7 @@ def _forget_redacted(db: Db, redaction: PersistedEvent, event_id: str) -> None:
         delete_push_actions_of_event(db, redacted.room_nid, redacted.position)
 
 
-def _select_notified(db: Db, persisted: PersistedEvent, server_name: str) -> dict[str, list[Any]]:
+def _select_notified(db: Db, persisted: PersistedEvent, server_name: str, thread_id: str) -> dict[str, list[Any]]:
     """The actions for each user who is notified."""
     event = persisted.event
     room = get_room(db, persisted.room_nid)
@@ -88,18 +89,29 @@ def _select_notified(db: Db, persisted: PersistedEvent, server_name: str) -> dic
     if not listeners:
         return {}
     named = _named_users(event)
+    subscribed = _select_subscribed(db, listeners, room.room_nid, thread_id)
     evaluate = _evaluator(db, room, event, len(members), _needs_power_levels(event, listeners))
     by_default = cache(lambda: evaluate(_SOMEBODY, default_push_rules(_SOMEBODY)))
     actions: dict[str, list[Any]] = {}
     for listener in listeners:
         user_id = UserID(listener.user_id)
-        if listener.push_rules is not None:
+        if user_id in subscribed:
+            rules = complete_ruleset(user_id, listener.push_rules or {"global": {}}, with_threads=True)
+            actions[user_id] = evaluate(user_id, rules, subscribed[user_id])
+        elif listener.push_rules is not None:
             actions[user_id] = evaluate(user_id, complete_ruleset(user_id, listener.push_rules))
         elif user_id in named:
             actions[user_id] = evaluate(user_id, default_push_rules(user_id))
         else:
             actions[user_id] = by_default()
     return {user_id: found for user_id, found in actions.items() if notifies(found)}
+
+
+def _select_subscribed(db: Db, listeners: list[Listener], room_nid: int, thread_id: str) -> dict[str, bool]:
+    """Whether listeners are subscribed to the event's thread, for those who have ever subscribed to one."""
+    if thread_id == MAIN:
+        return {}
+    return select_subscribed(db, [listener.user_id for listener in listeners], room_nid, thread_id)
 
 
 def _invited(db: Db, persisted: PersistedEvent) -> list[Listener]:
@@ -125,21 +137,24 @@ def _needs_power_levels(event: Event, listeners: list[Listener]) -> bool:
     return "m.mentions" in event.content or any(listener.push_rules is not None for listener in listeners)
 
 
-def _evaluator(
-    db: Db, room: Room, event: Event, member_count: int, needs_power_levels: bool
-) -> Callable[[UserID, JsonDict], list[Any]]:
+class _Evaluate(Protocol):
+    def __call__(self, user_id: UserID, ruleset: JsonDict, is_subscribed: bool | None = None) -> list[Any]: ...
+
+
+def _evaluator(db: Db, room: Room, event: Event, member_count: int, needs_power_levels: bool) -> _Evaluate:
     power_levels = (
         read_power_levels(db, room)
         if needs_power_levels
         else PowerLevels(content=None, creators=frozenset(), room_version=room.version)
     )
 
-    def evaluate(user_id: UserID, ruleset: JsonDict) -> list[Any]:
+    def evaluate(user_id: UserID, ruleset: JsonDict, is_subscribed: bool | None = None) -> list[Any]:
         context = PushContext(
             user_id=user_id,
             display_name=_find_display_name(db, room, user_id) if _asks_for_display_name(ruleset) else None,
             member_count=member_count,
             power_levels=power_levels,
+            is_subscribed=is_subscribed,
         )
         return evaluate_push_rules(ruleset, event, context)
 

@@ -12,6 +12,8 @@ class Draft:
     state_key: str | None = None
     redacts: str | None = None
     """The event that a redaction redacts, wherever the room version puts it."""
+    sticky_ms: int | None = None
+    """For how long clients are to learn of the event whatever a timeline leaves out; None: not at all."""
 
 
 def build_redaction(redacts: str | None, content: JsonDict) -> Draft:

@@ -24,6 +24,7 @@ from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.persist import persist_event
 from tabstead.rooms.resolution import resolve_snapshots
 from tabstead.rooms.state import find_current_event, read_auth_state, state_after
+from tabstead.rooms.sticky_events import STICKY
 from tabstead.storage.client_transactions import ClientTransaction, find_transaction, insert_transaction
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, get_event, select_events
@@ -91,7 +92,7 @@ def send_create_event(
 
 def _find_same_state(db: Db, room: Room, sender: str, draft: Draft) -> PersistedEvent | None:
     """The current state event of this sender, if still joined, that says exactly what the draft says."""
-    if draft.state_key is None or not is_joined(db, sender, room.room_nid):
+    if draft.state_key is None or draft.sticky_ms is not None or not is_joined(db, sender, room.room_nid):
         return None
     current = find_current_event(db, room, draft.type, draft.state_key)
     if current is None or current.event.sender != sender:
@@ -184,6 +185,8 @@ def _build(
         event_id=_new_event_id(server, version),
         reference_hashes=_reference_hashes([*prev_events, *named], version),
     )
+    if draft.sticky_ms is not None:
+        pdu[STICKY] = {"duration_ms": draft.sticky_ms}
     return parse_event(sign_event(pdu, version, server.name, server.signing_key), version)
 
 

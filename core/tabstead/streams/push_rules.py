@@ -1,7 +1,8 @@
 """Users' push rules: the server's defaults with what the user changed of them.
 
 Only the changes are stored, as the user's account data `m.push_rules`; what clients see is always the whole ruleset, so
-that a new default reaches everyone.
+that a new default reaches everyone. The rules for threads are there for users who have ever subscribed to one: those of
+others' clients know nothing of subscriptions, and would hear of no thread any more.
 """
 
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from typing import Any, Final
 
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.identifiers import UserID
-from tabstead.protocol.push_rules import default_push_rules, update_defaults
+from tabstead.protocol.push_rules import POSTCONTENT, default_push_rules, update_defaults
 from tabstead.storage.account_data import find_account_data, update_account_data
 from tabstead.storage.database import Db
+from tabstead.storage.thread_subscriptions import has_subscriptions
 
 PUSH_RULES: Final = "m.push_rules"
 
@@ -23,13 +25,15 @@ def read_rules(db: Db, user_id: str) -> JsonDict:
 
 def read_ruleset(db: Db, user_id: str) -> JsonDict:
     """The user's ruleset."""
-    stored = find_account_data(db, user_id, PUSH_RULES)
-    return default_push_rules(UserID(user_id)) if stored is None else complete_ruleset(user_id, stored)
+    stored, with_threads = find_account_data(db, user_id, PUSH_RULES), has_subscriptions(db, user_id)
+    if stored is None:
+        return default_push_rules(UserID(user_id), with_threads=with_threads)
+    return complete_ruleset(user_id, stored, with_threads=with_threads)
 
 
-def complete_ruleset(user_id: str, stored: JsonDict) -> JsonDict:
+def complete_ruleset(user_id: str, stored: JsonDict, *, with_threads: bool = False) -> JsonDict:
     """The whole ruleset of what is stored of it."""
-    return update_defaults(stored["global"], UserID(user_id))
+    return update_defaults(stored["global"], UserID(user_id), with_threads=with_threads)
 
 
 def update_ruleset(db: Db, user_id: str, change: Callable[[JsonDict], JsonDict]) -> None:
@@ -42,7 +46,7 @@ def update_ruleset(db: Db, user_id: str, change: Callable[[JsonDict], JsonDict])
 
 def _changes(user_id: str, ruleset: JsonDict) -> JsonDict:
     """The part of a ruleset that isn't the server's default."""
-    defaults = default_push_rules(UserID(user_id))
+    defaults = default_push_rules(UserID(user_id), with_threads=POSTCONTENT in ruleset)
     changes: dict[str, list[Any]] = {
         kind: [rule for rule in rules if rule not in defaults[kind]] for kind, rules in ruleset.items()
     }

@@ -14,6 +14,7 @@ from tabstead.streams.tokens import SyncToken
 from tabstead.sync.room_changes import RoomChange, select_room_changes
 from tabstead.sync.sections import account_data, device_lists, ephemeral, presence, to_device
 from tabstead.sync.sections.rooms import RoomNews, build_rooms
+from tabstead.sync.sections.sticky import select_sticky
 from tabstead.sync.view import SyncView
 
 _COUNTED_ALWAYS: Final = "signed_curve25519"
@@ -36,7 +37,8 @@ def build_answer(db: Db, view: SyncView) -> SyncAnswer:
     typing = ephemeral.typing_changes(db, view)
     data = {GLOBAL: account_data.initial(db, view)} if view.since is None else account_data.changes(db, view)
     receipts = {} if view.since is None else ephemeral.receipt_changes(db, view)
-    rooms = build_rooms(db, view, changes, RoomNews(receipts=receipts, typing=typing, account_data=data))
+    news = RoomNews(receipts=receipts, typing=typing, account_data=data, sticky=_sticky(db, view, changes))
+    rooms = build_rooms(db, view, changes, news)
     messages, to_device_position = to_device.changes(db, view)
     lists, present = _build_company(db, view, changes)
     own_data = account_data.build_account_data(view, data.get(GLOBAL, ()), view.filter.account_data)
@@ -53,17 +55,22 @@ def build_answer(db: Db, view: SyncView) -> SyncAnswer:
         "to_device": {"events": messages} if messages else {},
         "device_lists": lists,
     }
-    news = {name: section for name, section in sections.items() if section}
+    told = {name: section for name, section in sections.items() if section}
     body = {
         "next_batch": token.encode(),
-        **news,
+        **told,
         "device_one_time_keys_count": {
             _COUNTED_ALWAYS: 0,
             **count_one_time_keys(db, view.user_id, view.device_id),
         },
         "device_unused_fallback_key_types": unused_fallback_key_types(db, view.user_id, view.device_id),
     }
-    return SyncAnswer(body=body, token=token, has_news=bool(news), members_sent=rooms.members_sent)
+    return SyncAnswer(body=body, token=token, has_news=bool(told), members_sent=rooms.members_sent)
+
+
+def _sticky(db: Db, view: SyncView, changes: dict[int, RoomChange]) -> dict[int, list[int]]:
+    """Sticky events are events: where none came, none is to be told."""
+    return select_sticky(db, view) if changes else {}
 
 
 def _build_company(db: Db, view: SyncView, changes: dict[int, RoomChange]) -> tuple[JsonDict, list[JsonDict]]:

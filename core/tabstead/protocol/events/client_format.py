@@ -4,10 +4,13 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events.event import Event
+
+_ALSO_SHOWN: Final = ("msc4354_sticky",)
+"""Keys beyond the specification that clients see where an event has them."""
 
 
 def to_client_event(event: Event, *, with_room_id: bool = True, unsigned: Mapping[str, Any] | None = None) -> JsonDict:
@@ -30,6 +33,7 @@ def to_client_event(event: Event, *, with_room_id: bool = True, unsigned: Mappin
     if event.redacts is not None:
         client_event["redacts"] = event.redacts
         client_event["content"] = {**event.content, "redacts": event.redacts}
+    client_event.update((key, event.pdu[key]) for key in _ALSO_SHOWN if key in event.pdu)
     if unsigned:
         client_event["unsigned"] = dict(unsigned)
     return client_event

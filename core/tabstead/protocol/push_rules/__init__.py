@@ -3,7 +3,7 @@
 A ruleset is the JSON that clients see: by kind, a list of rules in order of priority. (client-server API, "Push Rules")
 """
 
-from tabstead.protocol.push_rules.defaults import default_push_rules
+from tabstead.protocol.push_rules.defaults import POSTCONTENT, default_push_rules
 from tabstead.protocol.push_rules.evaluation import PushContext, evaluate_push_rules, highlights, notifies
 from tabstead.protocol.push_rules.rulesets import (
     PUSH_RULE_KINDS,
@@ -18,6 +18,7 @@ from tabstead.protocol.push_rules.rulesets import (
 )
 
 __all__ = [
+    "POSTCONTENT",
     "PUSH_RULE_KINDS",
     "PushContext",
     "check_actions",

@@ -8,11 +8,30 @@ from tabstead.protocol.identifiers import UserID
 MASTER: Final = ".m.rule.master"
 """The one default rule that stands above the user's own: enabled, it silences everything."""
 
+POSTCONTENT: Final = "postcontent"
+"""The kind of the rules for threads, which only the server has."""
+
 _HIGHLIGHT: Final = {"set_tweak": "highlight"}
 
 
-def default_push_rules(user_id: UserID) -> JsonDict:
-    """The ruleset of a user who changed nothing."""
+def default_push_rules(user_id: UserID, *, with_threads: bool = False) -> JsonDict:
+    """The ruleset of a user who changed nothing; `with_threads` is for one who subscribes to threads (MSC4306)."""
+    rules = _default_push_rules(user_id)
+    if not with_threads:
+        return rules
+    above = ("override", "content")
+    return {**{kind: rules[kind] for kind in above}, POSTCONTENT: _thread_rules(), **rules}
+
+
+def _thread_rules() -> list[JsonDict]:
+    prefix, kind = ".io.element.msc4306.rule", "io.element.msc4306.thread_subscription"
+    return [
+        _rule(f"{prefix}.unsubscribed_thread", [{"kind": kind, "subscribed": False}], []),
+        _rule(f"{prefix}.subscribed_thread", [{"kind": kind, "subscribed": True}], ["notify", _sound("default")]),
+    ]
+
+
+def _default_push_rules(user_id: UserID) -> JsonDict:
     return {
         "override": [
             _rule(MASTER, [], [], enabled=False),

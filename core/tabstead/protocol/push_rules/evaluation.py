@@ -27,6 +27,8 @@ class PushContext:
     member_count: int
     """Joined members."""
     power_levels: PowerLevels
+    is_subscribed: bool | None = None
+    """Whether the user is subscribed to the event's thread; None: it is in none, or they subscribe to none."""
 
 
 def evaluate_push_rules(ruleset: JsonDict, event: Event, context: PushContext) -> list[Any]:
@@ -80,6 +82,7 @@ def _matches_sender(rule: JsonDict, candidate: _Candidate) -> bool:
 _MATCHERS: Final[Mapping[str, Callable[[JsonDict, _Candidate], bool]]] = {
     "override": _matches_conditions,
     "content": _matches_body,
+    "postcontent": _matches_conditions,
     "room": _matches_room,
     "sender": _matches_sender,
     "underride": _matches_conditions,
@@ -140,6 +143,11 @@ def _sender_notification_permission(condition: JsonDict, candidate: _Candidate) 
     return levels.user_power_level(candidate.event.sender) >= levels.notification_power_level_required(key)
 
 
+def _thread_subscription(condition: JsonDict, candidate: _Candidate) -> bool:
+    is_subscribed = candidate.context.is_subscribed
+    return is_subscribed is not None and condition.get("subscribed") is is_subscribed
+
+
 _CONDITIONS: Final[Mapping[str, Callable[[JsonDict, _Candidate], bool]]] = {
     "event_match": _event_match,
     "event_property_is": _event_property_is,
@@ -147,6 +155,7 @@ _CONDITIONS: Final[Mapping[str, Callable[[JsonDict, _Candidate], bool]]] = {
     "contains_display_name": _contains_display_name,
     "room_member_count": _room_member_count,
     "sender_notification_permission": _sender_notification_permission,
+    "io.element.msc4306.thread_subscription": _thread_subscription,
 }
 
 _member_count = re.compile(r"(==|<=|>=|<|>)?([0-9]{1,18})").fullmatch

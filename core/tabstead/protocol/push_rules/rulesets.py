@@ -10,7 +10,7 @@ from typing import Any, Final
 from tabstead.errors import BadJson, InvalidParam, MissingParam, NotFound
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.identifiers import UserID, is_room_id, is_user_id
-from tabstead.protocol.push_rules.defaults import MASTER, default_push_rules
+from tabstead.protocol.push_rules.defaults import MASTER, POSTCONTENT, default_push_rules
 
 PUSH_RULE_KINDS: Final = ("override", "content", "room", "sender", "underride")
 
@@ -48,7 +48,8 @@ def check_actions(actions: Any) -> list[Any]:
 
 def find_rule(ruleset: JsonDict, kind: str, rule_id: str) -> JsonDict | None:
     """The rule with this ID among those of this kind."""
-    _check_kind(kind)
+    if kind != POSTCONTENT:
+        _check_kind(kind)
     return next((rule for rule in ruleset.get(kind, ()) if rule["rule_id"] == rule_id), None)
 
 
@@ -94,10 +95,10 @@ def with_actions(ruleset: JsonDict, kind: str, rule_id: str, actions: Any) -> Js
     return _changed(ruleset, kind, rule_id, lambda rule: {**rule, "actions": checked})
 
 
-def update_defaults(ruleset: JsonDict, user_id: UserID) -> JsonDict:
+def update_defaults(ruleset: JsonDict, user_id: UserID, *, with_threads: bool = False) -> JsonDict:
     """A stored ruleset brought up to today's default rules, with what the user changed of them."""
     updated: JsonDict = {}
-    for kind, defaults in default_push_rules(user_id).items():
+    for kind, defaults in default_push_rules(user_id, with_threads=with_threads).items():
         stored = {rule["rule_id"]: rule for rule in ruleset.get(kind, ())}
         current = [_with_users_changes(default, stored.get(default["rule_id"])) for default in defaults]
         above = [rule for rule in current if rule["rule_id"] == MASTER]

@@ -7,6 +7,7 @@ from typing import Final
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.filters import select_fields
 from tabstead.rooms.client_events import client_events
+from tabstead.rooms.sticky_events import STICKY, add_ttl
 from tabstead.storage.account_data import GLOBAL, AccountData
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
@@ -16,6 +17,7 @@ from tabstead.storage.rooms import find_room, get_room
 from tabstead.sync.room_changes import JOIN, RoomChange, watched_room
 from tabstead.sync.sections import account_data, ephemeral
 from tabstead.sync.sections.state import read_state
+from tabstead.sync.sections.sticky import read_sticky
 from tabstead.sync.sections.stripped_state import build_stripped_state
 from tabstead.sync.sections.summary import build_summary
 from tabstead.sync.sections.timeline import Timeline, read_timeline
@@ -32,6 +34,8 @@ class RoomNews:
     receipts: Mapping[int, list[Receipt]]
     typing: Mapping[int, list[str]]
     account_data: Mapping[str, list[AccountData]]
+    sticky: Mapping[int, list[int]]
+    """Positions of sticky events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,9 @@ def _build_joined(db: Db, view: SyncView, change: RoomChange, news: RoomNews) ->
         change.room.room_id, receipts, news.typing.get(change.room_nid), view.filter.ephemeral
     )
     own_data = _build_account_data(db, view, change, news)
-    has_news = timeline.events or timeline.limited or state or passing or own_data or change.whole
+    told = {event.event_nid for event in timeline.events}
+    sticky = read_sticky(db, view, change.room_nid, news.sticky.get(change.room_nid, ()), after=change.after, told=told)
+    has_news = timeline.events or timeline.limited or state or passing or own_data or sticky or change.whole
     if not has_news and not has_unread_changes(db, view, change.room_nid, receipts):
         return None
     entry = {
@@ -92,6 +98,8 @@ def _build_joined(db: Db, view: SyncView, change: RoomChange, news: RoomNews) ->
         **build_unread(db, view, change.room_nid),
         "summary": summary,
     }
+    if sticky:
+        entry[STICKY] = {"events": _show(db, view, sticky, in_timeline=True)}
     return entry, [*state, *timeline.events]
 
 
@@ -141,6 +149,7 @@ def _show(db: Db, view: SyncView, events: list[PersistedEvent], *, in_timeline: 
     shown = client_events(
         db, events, reader=view.reader, now_ms=view.now_ms, with_room_id=False, in_timeline=in_timeline
     )
+    shown = [add_ttl(told, event.event, view.now_ms) for told, event in zip(shown, events, strict=True)]
     fields = view.filter.event_fields
     return shown if fields is None else [select_fields(event, fields) for event in shown]
 

@@ -11,17 +11,27 @@ from typing import Final
 from tabstead.errors import InvalidParam
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.filters import EventFilter
+from tabstead.rooms.client_events import client_events
+from tabstead.rooms.sticky_events import add_ttl
 from tabstead.storage.account_data import GLOBAL, AccountData
 from tabstead.storage.database import Db
+from tabstead.storage.memberships import is_joined
 from tabstead.storage.one_time_keys import count_one_time_keys, unused_fallback_key_types
 from tabstead.storage.receipts import Receipt
+from tabstead.storage.rooms import get_room
+from tabstead.storage.sticky_events import StickyEvent, select_sticky_events
 from tabstead.storage.to_device import select_to_device_messages
+from tabstead.streams.thread_subscriptions import build_subscription_changes
+from tabstead.streams.tokens import encode_timeline_token
 from tabstead.sync.room_changes import JOIN, RoomChange
 from tabstead.sync.sections import account_data, device_lists, ephemeral
+from tabstead.sync.sections.sticky import read_sticky
 from tabstead.sync.sliding.request import (
     ACCOUNT_DATA,
     E2EE,
     RECEIPTS,
+    STICKY_EVENTS,
+    THREAD_SUBSCRIPTIONS,
     TO_DEVICE,
     TYPING,
     Extension,
@@ -74,12 +84,12 @@ def build_extensions(
     return built
 
 
-def parse_to_device_token(text: str | None, position: int) -> int:
-    """Up to where the device has its messages. Raises InvalidParam for what is no token of this server's."""
+def parse_position(extension: str, text: str | None, position: int) -> int:
+    """Up to where a client has what an extension tells. Raises InvalidParam for what is no token of this server's."""
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) < 17) or int(text) > position:
-        raise InvalidParam("extensions.to_device.since: this is not a token of this server.")
+        raise InvalidParam(f"extensions.{extension}.since: this is not a token of this server.")
     return int(text)
 
 
@@ -96,7 +106,7 @@ def _narrow(rooms: Mapping[int, ToldNow], extension: Extension) -> dict[int, Tol
 
 def _build_to_device(db: Db, extension: Extension, context: ExtensionsView) -> BuiltExtension:
     view = context.view
-    after = parse_to_device_token(extension.since, view.up_to)
+    after = parse_position(TO_DEVICE, extension.since, view.up_to)
     messages = select_to_device_messages(
         db, view.user_id, view.device_id, after=after, up_to=view.up_to, limit=extension.limit + 1
     )
@@ -179,6 +189,47 @@ def _build_typing(db: Db, extension: Extension, context: ExtensionsView) -> Buil
     return BuiltExtension(body={"rooms": rooms}, has_news=True) if rooms else None
 
 
+def _build_thread_subscriptions(db: Db, extension: Extension, context: ExtensionsView) -> BuiltExtension | None:
+    view = context.view
+    body, more = build_subscription_changes(
+        db, view.user_id, after=view.after, up_to=view.up_to, limit=max(extension.limit, 1)
+    )
+    if more is not None:
+        body["prev_batch"] = encode_timeline_token(more)
+    return BuiltExtension(body=body, has_news=True) if body else None
+
+
+def _build_sticky_events(db: Db, extension: Extension, context: ExtensionsView) -> BuiltExtension:
+    """Of every room that the user is in, whether it is asked for or not."""
+    view = context.view
+    after, left = parse_position(STICKY_EVENTS, extension.since, view.up_to), extension.limit
+    position = view.up_to
+    rooms: dict[str, JsonDict] = {}
+    for sticky in select_sticky_events(db, view.now_ms, up_to=view.up_to):
+        if sticky.stream_position <= after or not is_joined(db, view.user_id, sticky.room_nid):
+            continue
+        if not left:
+            position = sticky.stream_position - 1
+            break
+        left -= 1
+        told = context.rooms.get(sticky.room_nid)
+        shown = _show_sticky(db, view, sticky, told.timeline_ids if told is not None else ())
+        if shown:
+            room_id = get_room(db, sticky.room_nid).room_id
+            rooms.setdefault(room_id, {"events": []})["events"] += shown
+    return BuiltExtension(body={"rooms": rooms, "next_batch": str(position)}, has_news=bool(rooms))
+
+
+def _show_sticky(db: Db, view: SyncView, sticky: StickyEvent, told_ids: Collection[str]) -> list[JsonDict]:
+    events = [
+        event
+        for event in read_sticky(db, view, sticky.room_nid, [sticky.stream_position], after=0, told=())
+        if event.event_id not in told_ids
+    ]
+    shown = client_events(db, events, reader=view.reader, now_ms=view.now_ms, with_room_id=False)
+    return [add_ttl(told, event.event, view.now_ms) for told, event in zip(shown, events, strict=True)]
+
+
 _Builder = Callable[[Db, Extension, ExtensionsView], BuiltExtension | None]
 
 _BUILDERS: Final[Mapping[str, _Builder]] = {
@@ -187,4 +238,6 @@ _BUILDERS: Final[Mapping[str, _Builder]] = {
     ACCOUNT_DATA: _build_account_data,
     RECEIPTS: _build_receipts,
     TYPING: _build_typing,
+    THREAD_SUBSCRIPTIONS: _build_thread_subscriptions,
+    STICKY_EVENTS: _build_sticky_events,
 }

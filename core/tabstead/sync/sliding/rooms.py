@@ -13,6 +13,7 @@ from tabstead.protocol.filters import EventFilter, SyncFilter
 from tabstead.protocol.identifiers import StateTuple
 from tabstead.rooms.client_events import client_events
 from tabstead.rooms.state import find_current_event
+from tabstead.rooms.sticky_events import add_ttl
 from tabstead.storage.current_state import find_current, select_changes, select_current
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, select_events
@@ -216,10 +217,11 @@ def _build_bump_stamp(db: Db, view: SyncView, change: RoomChange, timeline: Time
 
 
 def _build_timeline(db: Db, view: SyncView, timeline: Timeline, live_after: int) -> JsonDict:
-    shown = client_events(db, timeline.events, reader=view.reader, now_ms=view.now_ms, with_room_id=False)
+    events = timeline.events
+    shown = client_events(db, events, reader=view.reader, now_ms=view.now_ms, with_room_id=False)
     live = sum(event.position > live_after for event in timeline.events) if live_after else 0
     return {
-        "timeline": shown,
+        "timeline": [add_ttl(told, event.event, view.now_ms) for told, event in zip(shown, events, strict=True)],
         "limited": timeline.limited,
         "prev_batch": timeline.prev_batch,
         "num_live": live,

@@ -33,7 +33,7 @@ from tabstead.streams.tokens import SlidingToken, parse_sliding_token
 from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.members_sent import MembersSentToDevices
 from tabstead.sync.sliding.answer import Scene, SlidingAnswer, build_sliding_answer
-from tabstead.sync.sliding.extensions import parse_to_device_token
+from tabstead.sync.sliding.extensions import parse_position
 from tabstead.sync.sliding.request import TO_DEVICE, SlidingRequest
 from tabstead.sync.sliding.room_list import EventMemory
 from tabstead.sync.view import SyncView
@@ -122,7 +122,9 @@ class SlidingSync:
 
         def look(db: Db) -> tuple[_Books, bool]:
             books = _Books(token=token, connection=None if token is None else _get_connection(db, request, token))
-            acknowledged = parse_to_device_token(None if to_device is None else to_device.since, select_position(db))
+            acknowledged = parse_position(
+                TO_DEVICE, None if to_device is None else to_device.since, select_position(db)
+            )
             return books, self._is_worth_a_write(db, request, books, acknowledged)
 
         books, is_worth_a_write = await self._database.read(look)
@@ -145,7 +147,7 @@ class SlidingSync:
         now_ms = self._now_ms()
         to_device = request.extensions.get(TO_DEVICE)
         if to_device is not None and to_device.since:
-            acknowledged = parse_to_device_token(to_device.since, select_position(db))
+            acknowledged = parse_position(TO_DEVICE, to_device.since, select_position(db))
             delete_to_device_messages(db, request.user_id, request.device_id, acknowledged)
         refresh_presence(db, request.user_id, request.set_presence, now_ms)
         if token is not None:
