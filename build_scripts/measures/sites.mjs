@@ -11,9 +11,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DIST } from '../../tests/helpers/browser.mjs';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const PEERS = `${ROOT}build_scripts/measures/peers/`;
-const PYTHON = `${ROOT}.venv/bin/python`;
+export const PYTHON = `${ROOT}.venv/bin/python`;
 
 /** A new folder, deleted when this process ends. */
 export function makeFolder() {

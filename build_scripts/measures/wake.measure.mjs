@@ -16,11 +16,11 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { DIST, launch, openControlledPage, serveDist } from '../../tests/helpers/browser.mjs';
+import { rendererMemory } from './memory.mjs';
 import { median, printTable, quantile, rounded, say } from './report.mjs';
 import { fillDatabase, importDatabase, makeFolder, makePeerSite } from './sites.mjs';
 
@@ -71,37 +71,6 @@ async function wake(page, account) {
   await devTools.send('ServiceWorker.stopAllWorkers');
   await devTools.detach(); // attached, it would change how the worker lives
   return page.evaluate(syncInPage, account);
-}
-
-/**
- * Bytes of all renderer processes of a browser.
- * @param {Browser} browser
- */
-function rendererMemory(browser) {
-  const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
-  return processes.reduce((sum, process) => sum + (isRendererOf(process, browser) ? readMemory(process) : 0), 0);
-}
-
-/** @param {string} process @param {Browser} browser */
-function isRendererOf(process, browser) {
-  try {
-    if (!readFileSync(`/proc/${process}/cmdline`, 'utf8').includes('--type=renderer')) return false;
-    for (let parent = Number(process); parent > 1; parent = parentOf(parent)) {
-      if (parent === browser.process()?.pid) return true;
-    }
-  } catch {
-    // it ended meanwhile
-  }
-  return false;
-}
-
-/** @param {number} process */
-const parentOf = (process) => Number(/\) \S (\d+)/.exec(readFileSync(`/proc/${process}/stat`, 'utf8'))?.[1]);
-
-/** @param {string} process */
-function readMemory(process) {
-  const kilobytes = /^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${process}/smaps_rollup`, 'utf8'));
-  return Number(kilobytes?.[1]) * 1024;
 }
 
 /**

@@ -35,6 +35,16 @@ test('a wake-up is timed with an empty and a filled database, beside plain Pyodi
   assert.ok(moreMemoryMB < 64, `${moreMemoryMB} MB more`);
 });
 
+test('compaction gives space back while two clients send and sync', async () => {
+  const { slices, results, sizes } = await measure('compaction', '--megabytes', '3', '--seconds', '2');
+  for (const result of results) assert.ok(result.requests > 0 && result['longest ms'] > 0, JSON.stringify(result));
+  assert.ok(slices > 20, `${slices} slices`);
+  const [sqlite, free, pageStore] = sizes;
+  assert.ok(sqlite['MB after'] < sqlite['MB before'] * 0.6, JSON.stringify(sqlite));
+  assert.ok(free['MB after'] < 1, JSON.stringify(free));
+  assert.ok(pageStore['MB after'] < pageStore['MB before'] * 0.6, JSON.stringify(pageStore));
+});
+
 test('events are parsed, checked and authorised in CPython and in Pyodide', async () => {
   const { results } = await measure('events', '--seconds', '0.1');
   assert.equal(results.length, 5);
