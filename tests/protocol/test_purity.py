@@ -14,7 +14,7 @@ MODULES = sorted(Path(*tabstead.protocol.__path__).rglob("*.py"))
 ALLOWED_IMPORTS = {
     "tabstead.errors", "tabstead.protocol",
     "collections", "dataclasses", "enum", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator",
-    "re", "types", "typing",
+    "re", "types", "typing", "unicodedata",
     "canonicaljson", "signedjson", "unpaddedbase64",
 }  # fmt: skip
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "compile", "breakpoint", "__import__", "globals"}
