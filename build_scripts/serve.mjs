@@ -39,8 +39,9 @@ const TYPES = {
  * Everything is the site's own. Python is WebAssembly, and gets empty start-up files from `data:` addresses; requests for
  * a server's own name are answered by its worker.
  * @param {string[]} folders  of sites
+ * @param {string[]} others  origins of other servers that the worker may ask: push gateways, identity providers
  */
-function contentSecurityPolicy(folders) {
+function contentSecurityPolicy(folders, others) {
   const configurations = folders.map((folder) => join(folder, 'tabstead.json')).filter((path) => existsSync(path));
   const names = configurations.map((path) => JSON.parse(readFileSync(path, 'utf8')).server_name).filter(Boolean);
   return [
@@ -50,7 +51,7 @@ function contentSecurityPolicy(folders) {
     "img-src 'self' blob: data:",
     "media-src 'self' blob:",
     "font-src 'self' data:",
-    ["connect-src 'self' blob: data:", ...names.map((name) => `https://${name}`)].join(' '),
+    ["connect-src 'self' blob: data:", ...names.map((name) => `https://${name}`), ...others].join(' '),
     "worker-src 'self' blob:",
     "object-src 'none'",
     "base-uri 'self'",
@@ -69,12 +70,13 @@ const cachingOf = (path) => (path.startsWith('assets/') ? 'public, max-age=31536
 
 /**
  * Serve folders, each under a path that begins and ends with a slash.
- * @param {{ mounts: Record<string, string>, port?: number, host?: string }} options  port 0 is any free one
+ * @param {{ mounts: Record<string, string>, port?: number, host?: string, others?: string[] }} options  port 0 is any free
+ *   one; `others` are origins that the worker may ask
  * @returns {Promise<{ url: string, port: number, close: () => Promise<void> }>}
  */
-export async function startServer({ mounts, port = 0, host = '127.0.0.1' }) {
+export async function startServer({ mounts, port = 0, host = '127.0.0.1', others = [] }) {
   const server = createServer((request, response) => {
-    answer(mounts, request, response).catch((error) => {
+    answer(mounts, others, request, response).catch((error) => {
       console.error(error);
       response.destroy();
     });
@@ -93,10 +95,11 @@ export async function startServer({ mounts, port = 0, host = '127.0.0.1' }) {
 
 /**
  * @param {Record<string, string>} mounts
+ * @param {string[]} others
  * @param {import('node:http').IncomingMessage} request
  * @param {import('node:http').ServerResponse} response
  */
-async function answer(mounts, request, response) {
+async function answer(mounts, others, request, response) {
   const pathname = decodeURIComponent(new URL(request.url ?? '/', 'http://localhost').pathname);
   if (/\/(_matrix|\.well-known\/matrix)\//.test(pathname)) return sendError(response);
   const prefixes = Object.keys(mounts).sort((a, b) => b.length - a.length);
@@ -107,7 +110,7 @@ async function answer(mounts, request, response) {
   if (!path || size === null || size === '') return void response.writeHead(404, HEADERS).end('There is nothing here.\n');
   response.writeHead(200, {
     ...HEADERS,
-    'content-security-policy': contentSecurityPolicy(Object.values(mounts)),
+    'content-security-policy': contentSecurityPolicy(Object.values(mounts), others),
     'content-type': TYPES[extname(path)] ?? 'application/octet-stream',
     'content-length': size,
     'cache-control': cachingOf(path),

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from helpers.homeserver import Answer, Client, TestServer
+from tabstead.accounts.access import Grant
+from tabstead.accounts.devices import NewDevice, log_in
 from tabstead.configuration import Policy, Registration
+from tabstead.storage.database import Db
 from tabstead.storage.users import insert_user
 
 DUMMY = {"type": "m.login.dummy"}
@@ -34,13 +37,11 @@ async def attempt(client: Client, auth: dict[str, Any] | None = None, **body: An
 
 
 async def administrator(server: TestServer) -> Client:
-    def promote(db: Any) -> None:
+    def log_in_as_boss(db: Db) -> Grant:
         insert_user(db, "@boss:tab.test", None, is_guest=False, is_admin=True, now_ms=0)
+        return log_in(db, "@boss:tab.test", NewDevice(), 0)
 
-    await server.write(promote)
-    from tabstead.accounts.devices import NewDevice, log_in
-
-    granted = await server.write(lambda db: log_in(db, "@boss:tab.test", NewDevice(), 0))
+    granted = await server.write(log_in_as_boss)
     return Client(server=server, user_id=granted.user_id, access_token=granted.access_token)
 
 
@@ -137,8 +138,15 @@ class TestRegistrationTokens:
 
     @pytest.mark.parametrize(
         "body",
-        [{"token": "with space"}, {"token": "x" * 65}, {"token": ""}, {"length": 65}, {"length": 0}]
-        + [{"uses_allowed": -1}, {"expiry_time": 1}],
+        [
+            {"token": "with space"},
+            {"token": "x" * 65},
+            {"token": ""},
+            {"length": 65},
+            {"length": 0},
+            {"uses_allowed": -1},
+            {"expiry_time": 1},
+        ],
     )
     async def test_what_no_token_can_be_is_refused(self, server: TestServer, body: dict[str, Any]) -> None:
         boss = await administrator(server)

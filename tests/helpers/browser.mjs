@@ -87,15 +87,15 @@ export async function launch(name, { userDataDir, args = [] } = {}) {
 
 /**
  * Serve the built site, with the tests' own pages in `test/` below it.
- * @param {{ mounts?: Record<string, string>, port?: number }} [options]  other folders than the site at `/`; the object may
- *   be changed while they are served
+ * @param {{ mounts?: Record<string, string>, port?: number, others?: string[] }} [options]  other folders than the site at
+ *   `/`; the object may be changed while they are served. `others` are origins that the worker may ask
  */
-export async function serveDist({ mounts = { '/': DIST }, port = 0 } = {}) {
+export async function serveDist({ mounts = { '/': DIST }, port = 0, others = [] } = {}) {
   for (const [base, folder] of Object.entries(mounts)) {
     if (!existsSync(join(folder, 'service_worker.js'))) throw new Error(`${folder} is not built; run build_scripts/build`);
     mounts[`${base}test/`] = TEST_PAGES;
   }
-  return startServer({ mounts, port });
+  return startServer({ mounts, port, others });
 }
 
 /**
