@@ -75,7 +75,7 @@ async def begin_provider_sign_in(call: Call, provider_id: str, aim: dict[str, st
 @routes.waiting("GET", PROVIDER_CALLBACK, access=Access.NONE, limit=LOGGING_IN)
 @shows_errors_waiting
 async def get_callback(call: Call) -> Response:
-    """GET /_matrix/client/web/sign_in/callback. § Handling the callback from the Authentication server."""
+    """GET /_matrix/client/web/callback. § Handling the callback from the Authentication server."""
     context, state = call.context, call.query.get("state", "")
     trip = await context.write(lambda db: take_ticket(db, _TRIP, state, call.now_ms))
     if not trip or not _is_same_browser(call, trip):
