@@ -9,7 +9,7 @@
  * timed from its start to its answer: an authenticated `/sync` that goes on from a token.
  *
  * Before that each of the three is used for a while, as a worker is that its browser ends when nobody asks it anything:
- * browsers keep compiled code, but only what was in use, and only some seconds later.
+ * browsers keep compiled code, but only when some seconds have passed in which nothing new was compiled.
  *
  * Memory is that of all renderer processes together (proportional set size), in a browser that was started anew for one
  * site, after a wake-up and the same `/sync`.
@@ -38,7 +38,7 @@ const databases = makeFolder();
 const profile = makeFolder();
 
 /** How long a worker is used, and how often, before it is killed for the first time. */
-const USE_MS = 15_000;
+const USE_MS = 30_000;
 const USE_EVERY_MS = 500;
 
 /** @param {string} folder @returns {Promise<Site>} */
