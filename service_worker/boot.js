@@ -11,7 +11,7 @@ import { Bridge } from './bridge.js';
 import { readConfiguration, refreshConfiguration } from './configuration.js';
 import { startInterpreter } from './interpreter.js';
 import { sentenceOf } from './matrix_errors.js';
-import { announce } from './notices.js';
+import { announce, announceProgress } from './notices.js';
 import { outbound } from './outbound.js';
 import { scopedName } from './site.js';
 import { canvas } from './thumbnails.js';
@@ -113,7 +113,9 @@ async function open() {
     const pyodide = await startInterpreter(death.reject);
     const [file, { text, host, baseUrl }] = await Promise.all([database, readConfiguration()]);
     mount(pyodide.FS, DATABASE_PATH, file);
-    const opening = Bridge.open(pyodide, { configuration: text, host, baseUrl, file, canvas, outbound });
+    /** Bringing a big database of an older version into today's form takes a while. @param {number} share */
+    const progress = (share) => announceProgress('start', Math.round(share * file.size), file.size);
+    const opening = Bridge.open(pyodide, { configuration: text, host, baseUrl, file, canvas, outbound, progress });
     const homeserver = { bridge: await Promise.race([opening, death.promise]), file };
     death.promise.catch((error) => breakDown(homeserver, error));
     return homeserver;

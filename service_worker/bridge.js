@@ -49,12 +49,13 @@ export class Bridge {
   /**
    * Open the homeserver in an interpreter.
    * @param {import('pyodide').PyodideAPI} pyodide
-   * @param {{ configuration: string, host: string, baseUrl: string, file: unknown, canvas: unknown, outbound: unknown }} options
+   * @param {{ configuration: string, host: string, baseUrl: string, file: unknown, canvas: unknown, outbound: unknown,
+   *   progress: (share: number) => void }} options
    */
-  static async open(pyodide, { configuration, host, baseUrl, file, canvas, outbound }) {
+  static async open(pyodide, { configuration, host, baseUrl, file, canvas, outbound, progress }) {
     const module = pyodide.pyimport('tabstead_edge.bridge');
     try {
-      const bridge = await module.open_bridge(configuration, host, baseUrl, file, canvas, outbound);
+      const bridge = await module.open_bridge(configuration, host, baseUrl, file, canvas, outbound, progress);
       return new Bridge(pyodide, bridge);
     } finally {
       module.destroy();

@@ -13,7 +13,8 @@
 
 /**
  * The stages of a first visit, in their order.
- * `download` and `unpack` count bytes; `start` has no measure.
+ * `download` and `unpack` count bytes; `start` has no measure, unless a database of an older version is brought into
+ * today's form: then it counts that one's.
  * @typedef {"download" | "unpack" | "start"} Stage
  */
 

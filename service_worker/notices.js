@@ -15,7 +15,7 @@ let lastProgress = 0;
 /** @param {import('./messages.js').Notice} notice */
 export const announce = (notice) => channel.postMessage(notice);
 
-/** @type {import('./static_files.js').Report} */
+/** @type {(stage: import('./messages.js').Stage, loaded: number, total: number, file?: string) => void} */
 export function announceProgress(stage, loaded, total, file) {
   const now = performance.now();
   if (!file && loaded < total && now - lastProgress < PROGRESS_EVERY_MS) return;

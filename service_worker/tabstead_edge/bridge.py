@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, NoReturn, Protocol
 
@@ -120,9 +121,17 @@ def _send(response: Response, respond: Respond) -> None:
 
 
 async def open_bridge(  # noqa: PLR0917
-    configuration: str, host: str, base_url: str, page_file: PageFile, canvas: Canvas, fetch: Fetch
+    configuration: str,
+    host: str,
+    base_url: str,
+    page_file: PageFile,
+    canvas: Canvas,
+    fetch: Fetch,
+    progress: Callable[[float], object],
 ) -> Bridge:
     """Bring the homeserver in a page file to life. `configuration` is the text of `tabstead.json`.
+
+    `progress` is told what share of an older database has been brought into today's form.
 
     A database keeps its server's name wherever it is taken; the site's `host` names a new one, unless the file does.
     """
@@ -131,7 +140,7 @@ async def open_bridge(  # noqa: PLR0917
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     settings = parse_settings(configuration)
     page_store = BrowserPageStore(page_file)
-    database = await Database.open(DATABASE_PATH, page_store=page_store)
+    database = await Database.open(DATABASE_PATH, page_store=page_store, progress=progress)
     server_name = settings.server_name or await database.read(find_server_name) or host
     homeserver = await Homeserver.open(
         configuration=settings.build_configuration(server_name=server_name, base_url=base_url),

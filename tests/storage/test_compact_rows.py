@@ -12,10 +12,11 @@ from public_room import PublicRoom
 from tabstead.protocol.events import Event
 from tabstead.protocol.room_versions import ROOM_VERSIONS
 from tabstead.rooms.persist import relation_of
-from tabstead.storage.database import Db
+from tabstead.storage.database import Database, Db
 from tabstead.storage.engine import run_transaction
 from tabstead.storage.events import get_event, select_events
-from tabstead.storage.migrations import MIGRATIONS, compact_rows, count_left, migrate_step
+from tabstead.storage.migrations import MIGRATIONS, compact_rows, migrate_step
+from tabstead.storage.receipts import select_receipts
 from tabstead.storage.relations import find_relation
 
 EVENTS = 1500
@@ -39,6 +40,7 @@ def write_old_database(path: Path, version: str, count: int) -> list[Event]:
     db.execute("INSERT INTO rooms (room_id, room_version) VALUES (?, ?)", (events[0].room_id, version))
     for position, event in enumerate(events, 1):
         insert_old_event(db, event, position)
+        insert_old_marks(db, event, position)
     db.execute("COMMIT")
     db.close()
     return events
@@ -69,8 +71,38 @@ def insert_old_event(db: Db, event: Event, position: int) -> None:
         db.execute("INSERT INTO event_relations VALUES (?, ?, ?, ?)", (position, *relation))
 
 
-class Killed(Exception):
-    pass
+def insert_old_marks(db: Db, event: Event, position: int) -> None:
+    """What follows from the event: a membership, a private and a public receipt of its sender's, a notification."""
+    if event.type == "m.room.member":
+        row = (event.state_key, event.membership, position, position)
+        db.execute("INSERT OR REPLACE INTO memberships VALUES (?, 1, ?, ?, ?, 7, 0)", row)
+    elif position % 3 == 0:
+        receipt = (position, event.sender, "m.read", "", event.event_id, position)
+        db.execute("INSERT OR REPLACE INTO receipts VALUES (?, 1, ?, ?, ?, ?, ?, 99)", receipt)
+        db.execute("INSERT INTO push_actions VALUES (?, 1, ?, 'main', 1, 0, '0')", (event.sender, position))
+    elif position % 3 == 1:
+        receipt = (position, event.sender, "m.read.private", "main", event.event_id, position)
+        db.execute("INSERT OR REPLACE INTO receipts VALUES (?, 1, ?, ?, ?, ?, ?, 99)", receipt)
+
+
+def bytes_of_events(path: Path) -> int:
+    db = open_file(path)
+    (found,) = db.execute(
+        "SELECT SUM(d.pgsize) FROM dbstat d JOIN sqlite_schema s USING (name)"
+        " WHERE s.tbl_name IN ('events', 'event_relations')"
+    ).fetchone()
+    db.close()
+    return int(found)
+
+
+def marks(db: Db, users: str) -> list[list[object]]:
+    """All memberships, receipts and push actions, the old ones or, with the right `users`, the new ones."""
+    tables = (
+        f"SELECT {users}, room_nid, membership, event_nid, stream_position, joined_until FROM memberships x",
+        f"SELECT {users}, stream_position, thread_id, event_position, ts FROM receipts x",
+        f"SELECT {users}, room_nid, event_position, thread_id, unread, actions FROM push_actions x",
+    )
+    return [sorted(db.execute(sql).fetchall()) for sql in tables]
 
 
 def kill_after(db: Db, steps: int) -> None:
@@ -101,7 +133,10 @@ def migrate(path: Path, deaths: Iterator[int]) -> int:
 def test_nothing_is_lost_however_often_it_is_killed(version: str, tmp_path: Path) -> None:
     path = tmp_path / "old.db"
     events = write_old_database(path, version, EVENTS)
-    before = path.stat().st_size
+    before = path.stat().st_size, bytes_of_events(path)
+    db = open_file(path)
+    old_marks = marks(db, "user_id")
+    db.close()
     chance = random.Random(version)
 
     slices = migrate(path, iter([chance.randrange(400) for _ in range(20)]))
@@ -115,11 +150,18 @@ def test_nothing_is_lost_however_often_it_is_killed(version: str, tmp_path: Path
         relation = relation_of(event)
         assert find_relation(db, event.event_id) == (None if relation is None else relation[:2])
     assert [row[0] for row in db.execute("SELECT transaction_id FROM events")] == [f"m{n}" for n in stored]
+    assert marks(db, "(SELECT state_key FROM state_tuples WHERE tuple_nid = x.user_nid)") == old_marks
+    receipts = [
+        receipt for user_id in {event.sender for event in events} for receipt in select_receipts(db, 1, user_id)
+    ]
+    assert {receipt.receipt_type for receipt in receipts} == {"m.read", "m.read.private"}
+    assert all(receipt.event_id == events[receipt.event_position - 1].event_id for receipt in receipts)
     assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert db.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'old%'").fetchall() == []
     assert db.execute("PRAGMA freelist_count").fetchone() == (0,)
     db.close()
-    assert path.stat().st_size < before * (0.75 if version == "1" else 0.5)
+    assert path.stat().st_size < before[0]
+    assert bytes_of_events(path) < before[1] * (0.7 if version == "1" else 0.4)
 
 
 def test_old_rows_stay_where_the_new_ones_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,14 +177,19 @@ def test_old_rows_stay_where_the_new_ones_differ(tmp_path: Path, monkeypatch: py
     db.close()
 
 
-def test_what_is_left_falls_to_nothing(tmp_path: Path) -> None:
+async def test_whoever_opens_it_is_told_how_far_it_is(tmp_path: Path) -> None:
     write_old_database(tmp_path / "old.db", "12", EVENTS)
-    db = open_file(tmp_path / "old.db")
-    left = [count_left(db)]
-    while not run_transaction(db, "BEGIN IMMEDIATE", migrate_step):
-        left.append(count_left(db))
-    left.append(count_left(db))
-    assert left == sorted(left, reverse=True)
-    assert left[0] >= EVENTS
-    assert left[-1] == 0
-    db.close()
+    shares: list[float] = []
+    database = await Database.open(tmp_path / "old.db", progress=shares.append)
+    await database.close()
+    assert len(shares) > 3
+    assert shares == sorted(shares)
+    assert shares[0] < 0.5
+    assert shares[-1] == 1
+
+
+async def test_a_current_database_has_no_progress_to_tell(tmp_path: Path) -> None:
+    for told in ([], []):
+        database = await Database.open(tmp_path / "new.db", progress=told.append)
+        await database.close()
+        assert told == []

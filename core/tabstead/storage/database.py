@@ -46,15 +46,21 @@ class Database:
         """How many were asked for."""
 
     @classmethod
-    async def open(cls, path: str | Path, page_store: PageStore | None = None) -> "Database":
+    async def open(
+        cls,
+        path: str | Path,
+        page_store: PageStore | None = None,
+        progress: Callable[[float], object] = lambda share: None,
+    ) -> "Database":
         """Open or create the database and bring its schema up to date.
 
+        An older database with much in it takes a while: `progress` is told what share of it is done, from 0 to 1.
         Raises DatabaseTooNew for a database of a later version, StorageUnavailable when it can't be opened or
         belongs to another application.
         """
         database = cls(await _open_engine(path, page_store))
         try:
-            await database._migrate()
+            await database._migrate(progress)
         except BaseException:
             await database.close()
             raise
@@ -116,11 +122,14 @@ class Database:
             await asyncio.sleep(0)
         return problems
 
-    async def _migrate(self) -> None:
+    async def _migrate(self, progress: Callable[[float], object]) -> None:
         if await self.read(migrations.is_current):
             return
+        at_first = await self.read(migrations.count_left)
         while not await self.write(migrations.migrate_step):
-            continue
+            if at_first:
+                progress(1 - await self.read(migrations.count_left) / at_first)
+            await asyncio.sleep(0)  # others get their turn: who shows the progress, say
 
 
 async def _open_engine(path: str | Path, page_store: PageStore | None) -> Engine:

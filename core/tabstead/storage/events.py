@@ -20,7 +20,7 @@ from tabstead.storage.client_transactions import ClientTransaction
 from tabstead.storage.database import Db
 from tabstead.storage.event_codec import Packed, encode_event, signing_keys
 from tabstead.storage.event_ids import decode_event_id, encode_event_id
-from tabstead.storage.names import MEMBER, intern_name, intern_user
+from tabstead.storage.names import USER_NID, intern_name, intern_user
 from tabstead.storage.relations import update_relations_to
 from tabstead.storage.rooms import Room
 from tabstead.storage.state_tuples import intern_state_tuple
@@ -216,8 +216,8 @@ def select_transaction_ids(db: Db, user_id: str, device_id: str, event_nids: Ite
     """The transaction ids under which this device sent events, by event_nid."""
     rows = db.execute(
         "SELECT e.event_nid, e.transaction_id FROM json_each(?) j CROSS JOIN events e ON e.event_nid = j.value"
-        " WHERE e.sender = (SELECT tuple_nid FROM state_tuples WHERE type = ? AND state_key = ?) AND e.device_id = ?",
-        (json.dumps(list(event_nids)), MEMBER, user_id, device_id),
+        f" WHERE e.sender = {USER_NID % '?'} AND e.device_id = ?",
+        (json.dumps(list(event_nids)), user_id, device_id),
     )
     return dict(rows.fetchall())
 

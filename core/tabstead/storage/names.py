@@ -12,6 +12,9 @@ from tabstead.storage.state_tuples import find_state_tuple, intern_state_tuple
 
 MEMBER: Final = "m.room.member"
 
+USER_NID: Final = f"(SELECT tuple_nid FROM state_tuples WHERE type = '{MEMBER}' AND state_key = %s)"
+"""In SQL, with a parameter's name in place of %s: the number of a user; NULL for one that has none."""
+
 
 def intern_name(db: Db, name: str) -> int:
     """The number of a name, given at its first use."""

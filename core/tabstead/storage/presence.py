@@ -4,6 +4,7 @@ computed by whoever reads it."""
 from dataclasses import dataclass
 
 from tabstead.storage.database import Db
+from tabstead.storage.names import USER_NID
 from tabstead.storage.positions import next_position
 
 
@@ -20,8 +21,8 @@ _COLUMNS = "p.user_id, p.presence, p.status_msg, p.last_active_ts"
 
 _SHARES_ROOM = (
     "(p.user_id = ?1 OR EXISTS (SELECT 1 FROM memberships theirs JOIN memberships mine USING (room_nid)"
-    " WHERE theirs.user_id = p.user_id AND theirs.membership = 'join'"
-    " AND mine.user_id = ?1 AND mine.membership = 'join'))"
+    f" WHERE theirs.user_nid = {USER_NID % 'p.user_id'} AND theirs.membership = 'join'"
+    f" AND mine.user_nid = {USER_NID % '?1'} AND mine.membership = 'join'))"
 )
 
 

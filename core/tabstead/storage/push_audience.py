@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tabstead.storage.database import Db
+from tabstead.storage.names import USER_NID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +17,10 @@ class Listener:
 
 
 _SELECT: Final = (
-    "SELECT m.user_id, p.content, i.content FROM memberships m"
-    " LEFT JOIN account_data p ON p.user_id = m.user_id AND p.room_id = '' AND p.type = 'm.push_rules'"
-    " LEFT JOIN account_data i ON i.user_id = m.user_id AND i.room_id = '' AND i.type = 'm.ignored_user_list'"
+    "SELECT u.state_key, p.content, i.content FROM memberships m"
+    " CROSS JOIN state_tuples u ON u.tuple_nid = m.user_nid"
+    " LEFT JOIN account_data p ON p.user_id = u.state_key AND p.room_id = '' AND p.type = 'm.push_rules'"
+    " LEFT JOIN account_data i ON i.user_id = u.state_key AND i.room_id = '' AND i.type = 'm.ignored_user_list'"
 )
 
 
@@ -31,7 +33,8 @@ def select_listeners(db: Db, room_nid: int) -> list[Listener]:
 def find_invited_listener(db: Db, room_nid: int, user_id: str) -> Listener | None:
     """The user, if invited to the room."""
     row = db.execute(
-        f"{_SELECT} WHERE m.room_nid = ? AND m.user_id = ? AND m.membership = 'invite'", (room_nid, user_id)
+        f"{_SELECT} WHERE m.room_nid = ? AND m.user_nid = {USER_NID % '?'} AND m.membership = 'invite'",
+        (room_nid, user_id),
     ).fetchone()
     return None if row is None else _listener(row)
 

@@ -1,12 +1,14 @@
 """Receipts: how far each user has read in each room, publicly and privately, per thread or regardless of threads.
 
-A mark only moves forward in the room's timeline.
+A mark only moves forward in the room's timeline. Its event is the one at its position.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 from tabstead.storage.database import Db
+from tabstead.storage.event_ids import decode_event_id
+from tabstead.storage.names import USER_NID, intern_user
 from tabstead.storage.positions import next_position
 
 UNTHREADED: Final = ""
@@ -29,22 +31,33 @@ class Receipt:
     ts: int
 
 
-_COLUMNS = "r.room_nid, r.user_id, r.receipt_type, r.thread_id, r.event_id, r.event_position, r.ts"
+_RECEIPT_TYPES: Final = ("m.read", PRIVATE)
+"""What rows have the index of; never reorder it."""
+
+_SELECT: Final = (
+    "SELECT r.room_nid, u.state_key, r.receipt_type, r.thread_id, e.id_key, e.id_rest, r.event_position, r.ts"
+    " FROM receipts r CROSS JOIN state_tuples u ON u.tuple_nid = r.user_nid"
+    " CROSS JOIN events e ON e.stream_position = r.event_position"
+)
+_MAY_BE_KNOWN: Final = f"(NOT r.receipt_type OR r.user_nid = {USER_NID % '?1'})"
+"""To the reader."""
 
 
 def update_receipt(db: Db, receipt: Receipt) -> bool:
     """Move the mark; False when it stands there already, or further on."""
-    owner = (receipt.room_nid, receipt.user_id, receipt.receipt_type, receipt.thread_id)
+    receipt_type = _RECEIPT_TYPES.index(receipt.receipt_type)
+    owner = (receipt.room_nid, intern_user(db, receipt.user_id), receipt_type, receipt.thread_id)
     row = db.execute(
-        "SELECT event_position FROM receipts WHERE room_nid = ? AND user_id = ? AND receipt_type = ? AND thread_id = ?",
+        "SELECT event_position FROM receipts"
+        " WHERE room_nid = ? AND user_nid = ? AND receipt_type = ? AND thread_id = ?",
         owner,
     ).fetchone()
     if row is not None and row[0] >= receipt.event_position:
         return False
     db.execute(
-        "INSERT OR REPLACE INTO receipts (stream_position, room_nid, user_id, receipt_type, thread_id, event_id,"
-        " event_position, ts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (next_position(db), *owner, receipt.event_id, receipt.event_position, receipt.ts),
+        "INSERT OR REPLACE INTO receipts (stream_position, room_nid, user_nid, receipt_type, thread_id, event_position,"
+        " ts) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (next_position(db), *owner, receipt.event_position, receipt.ts),
     )
     return True
 
@@ -52,20 +65,30 @@ def update_receipt(db: Db, receipt: Receipt) -> bool:
 def select_receipts(db: Db, room_nid: int, reader: str) -> list[Receipt]:
     """All marks of a room that the reader may know of: everyone's public ones, the reader's private ones."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM receipts r WHERE r.room_nid = ? AND (r.receipt_type <> ? OR r.user_id = ?)"
-        " ORDER BY r.stream_position",
-        (room_nid, PRIVATE, reader),
+        f"{_SELECT} WHERE r.room_nid = ?2 AND {_MAY_BE_KNOWN} ORDER BY r.stream_position", (reader, room_nid)
     )
-    return [Receipt(**dict(zip(Receipt.__slots__, row, strict=True))) for row in rows]
+    return list(map(_receipt, rows))
 
 
 def select_receipt_changes(db: Db, reader: str, *, after: int, up_to: int) -> list[Receipt]:
     """The marks that moved with after < position <= up_to, in the rooms that the reader is joined to."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM receipts r CROSS JOIN memberships m"
-        " ON m.user_id = ?1 AND m.room_nid = r.room_nid AND m.membership = 'join'"
-        " WHERE r.stream_position > ?2 AND r.stream_position <= ?3 AND (r.receipt_type <> ?4 OR r.user_id = ?1)"
-        " ORDER BY r.stream_position",
-        (reader, after, up_to, PRIVATE),
+        f"{_SELECT} CROSS JOIN memberships m"
+        f" ON m.user_nid = {USER_NID % '?1'} AND m.room_nid = r.room_nid AND m.membership = 'join'"
+        f" WHERE r.stream_position > ?2 AND r.stream_position <= ?3 AND {_MAY_BE_KNOWN} ORDER BY r.stream_position",
+        (reader, after, up_to),
     )
-    return [Receipt(**dict(zip(Receipt.__slots__, row, strict=True))) for row in rows]
+    return list(map(_receipt, rows))
+
+
+def _receipt(row: tuple[int, str, int, str, int, bytes | str, int, int]) -> Receipt:
+    room_nid, user_id, receipt_type, thread_id, id_key, id_rest, event_position, ts = row
+    return Receipt(
+        room_nid=room_nid,
+        user_id=user_id,
+        receipt_type=_RECEIPT_TYPES[receipt_type],
+        thread_id=thread_id,
+        event_id=decode_event_id(id_key, id_rest),
+        event_position=event_position,
+        ts=ts,
+    )

@@ -9,11 +9,10 @@ from typing import Final
 
 from tabstead.storage.database import Db
 from tabstead.storage.event_ids import decode_event_id, encode_event_id
-from tabstead.storage.names import MEMBER, intern_name
+from tabstead.storage.names import MEMBER, USER_NID, intern_name
 
 _NAME: Final = "(SELECT name_nid FROM names WHERE name = {})"
 _NAMES: Final = "(SELECT n.name_nid FROM json_each({}) j CROSS JOIN names n ON n.name = j.value)"
-_USER: Final = f"(SELECT tuple_nid FROM state_tuples WHERE type = '{MEMBER}' AND state_key = {{}})"
 _USERS: Final = (
     "(SELECT u.tuple_nid FROM json_each({}) j CROSS JOIN state_tuples u"
     f" ON u.type = '{MEMBER}' AND u.state_key = j.value)"
@@ -107,7 +106,7 @@ def has_annotation(db: Db, relates_to: str, event_type: str, key: str, sender: s
     row = db.execute(
         "SELECT 1 FROM event_relations r JOIN events e USING (event_nid) WHERE r.relates_to = ?1"
         f" AND r.relation_type = {_NAME.format('?5')} AND r.aggregation_key = ?2 AND e.type = {_NAME.format('?3')}"
-        f" AND e.sender = {_USER.format('?4')} LIMIT 1",
+        f" AND e.sender = {USER_NID % '?4'} LIMIT 1",
         (_target(db, relates_to), key, event_type, sender, "m.annotation"),
     ).fetchone()
     return row is not None
@@ -117,7 +116,7 @@ def has_taken_part(db: Db, thread_root: str, user_id: str) -> bool:
     """Whether the user has an event in a thread."""
     row = db.execute(
         "SELECT 1 FROM event_relations r JOIN events e USING (event_nid) WHERE r.relates_to = ?1"
-        f" AND r.relation_type = {_NAME.format('?3')} AND e.sender = {_USER.format('?2')} LIMIT 1",
+        f" AND r.relation_type = {_NAME.format('?3')} AND e.sender = {USER_NID % '?2'} LIMIT 1",
         (_target(db, thread_root), user_id, "m.thread"),
     ).fetchone()
     return row is not None

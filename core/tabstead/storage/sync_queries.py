@@ -10,7 +10,8 @@ from tabstead.protocol.filters import EventFilter
 from tabstead.storage.current_state import find_current
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, select_events
-from tabstead.storage.memberships import Membership
+from tabstead.storage.memberships import SELECT_MEMBERSHIP, Membership, membership_of_row
+from tabstead.storage.names import USER_NID
 
 _SHORT_WINDOW: Final = 256
 """So many positions are looked through one by one; in a longer window each room of the user is asked for its last."""
@@ -27,22 +28,10 @@ class MembershipChange:
 def select_changed_memberships(db: Db, user_id: str, *, after: int, up_to: int) -> list[Membership]:
     """The user's memberships whose member event changed last with after < position <= up_to."""
     rows = db.execute(
-        "SELECT user_id, room_nid, membership, event_nid, stream_position, joined_until, forgotten FROM memberships"
-        " WHERE user_id = ? AND stream_position > ? AND stream_position <= ?",
+        f"{SELECT_MEMBERSHIP} WHERE m.user_nid = {USER_NID % '?'} AND m.stream_position > ? AND m.stream_position <= ?",
         (user_id, after, up_to),
     )
-    return [
-        Membership(
-            user_id=user_id,
-            room_nid=room_nid,
-            membership=membership,
-            event_nid=event_nid,
-            stream_position=stream_position,
-            joined_until=joined_until,
-            forgotten=bool(forgotten),
-        )
-        for user_id, room_nid, membership, event_nid, stream_position, joined_until, forgotten in rows
-    ]
+    return list(map(membership_of_row, rows))
 
 
 def select_joined_rooms_with_news(db: Db, user_id: str, *, after: int, up_to: int) -> set[int]:
@@ -50,12 +39,12 @@ def select_joined_rooms_with_news(db: Db, user_id: str, *, after: int, up_to: in
     if up_to - after <= _SHORT_WINDOW:
         sql = (
             "SELECT DISTINCT e.room_nid FROM events e CROSS JOIN memberships m"
-            " ON m.user_id = ?1 AND m.room_nid = e.room_nid AND m.membership = 'join'"
+            f" ON m.user_nid = {USER_NID % '?1'} AND m.room_nid = e.room_nid AND m.membership = 'join'"
             " WHERE e.stream_position > ?2 AND e.stream_position <= ?3 AND e.standing = 0"
         )
     else:
         sql = (
-            "SELECT m.room_nid FROM memberships m WHERE m.user_id = ?1 AND m.membership = 'join'"
+            f"SELECT m.room_nid FROM memberships m WHERE m.user_nid = {USER_NID % '?1'} AND m.membership = 'join'"
             " AND EXISTS (SELECT 1 FROM events e WHERE e.room_nid = m.room_nid"
             " AND e.stream_position > ?2 AND e.stream_position <= ?3)"
         )
@@ -124,8 +113,9 @@ def select_heroes(db: Db, room_nid: int, user_id: str, limit: int) -> list[str]:
     """The first members after whom a nameless room is called: joined or invited ones, else those who are gone."""
     for memberships in ("'join', 'invite'", "'leave', 'ban'"):
         rows = db.execute(
-            f"SELECT user_id FROM memberships WHERE room_nid = ? AND membership IN ({memberships}) AND user_id <> ?"
-            " ORDER BY stream_position, user_id LIMIT ?",
+            "SELECT u.state_key FROM memberships m CROSS JOIN state_tuples u ON u.tuple_nid = m.user_nid"
+            f" WHERE m.room_nid = ? AND m.membership IN ({memberships}) AND u.state_key <> ?"
+            " ORDER BY m.stream_position, u.state_key LIMIT ?",
             (room_nid, user_id, limit),
         ).fetchall()
         if rows:
@@ -150,7 +140,7 @@ def _filter_clauses(event_filter: EventFilter) -> tuple[list[str], list[str]]:
 _Condition: TypeAlias = tuple[str, list[str]]
 """A clause, and its parameters."""
 
-_SENDER: Final = "sender IS (SELECT tuple_nid FROM state_tuples WHERE type = 'm.room.member' AND state_key = ?)"
+_SENDER: Final = f"sender IS {USER_NID % '?'}"
 """Nobody is the sender that isn't known: IS has an answer for NULL, too."""
 
 

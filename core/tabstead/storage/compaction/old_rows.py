@@ -82,7 +82,7 @@ SCANS: Final = (
     # What was read counts nowhere; the list of notifications goes back so far and no further.
     Scan(
         table="push_actions",
-        key=("user_id", "room_nid", "event_position"),
+        key=("user_nid", "room_nid", "event_position"),
         condition=f"p.event_position < :far AND {IS_READ}",
     ),
     # An unthreaded receipt holds for all threads up to its event.
@@ -90,7 +90,7 @@ SCANS: Final = (
         table="receipts",
         key=("stream_position",),
         condition="p.event_position < :far AND p.thread_id <> '' AND EXISTS"
-        " (SELECT 1 FROM receipts u WHERE u.room_nid = p.room_nid AND u.user_id = p.user_id"
+        " (SELECT 1 FROM receipts u WHERE u.room_nid = p.room_nid AND u.user_nid = p.user_nid"
         " AND u.receipt_type = p.receipt_type AND u.thread_id = '' AND u.event_position >= p.event_position)",
     ),
 )

@@ -66,7 +66,7 @@ def migrate_step(db: sqlite3.Connection) -> bool:
 
 
 def count_left(db: sqlite3.Connection) -> int:
-    """About how many rows are still to be moved into the current version's tables."""
+    """About how many events are still to be moved into the current version's tables."""
     if is_current(db):
         return 0
     from tabstead.storage.migrations import compact_rows

@@ -12,6 +12,7 @@ used, whose formats are numbered and stay readable.
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tabstead.protocol.canonical_json import JsonDict
@@ -43,16 +44,14 @@ def compact_rows(db: sqlite3.Connection) -> bool:
 
 
 def count_left(db: sqlite3.Connection) -> int:
-    """About how many rows are still to be moved. Looks at the ends of the tables only."""
-    left = 0
-    for table in _MOVES:
-        old = table if _is_there(db, table) else table.removeprefix("old_")  # not renamed yet: all are left
-        if old == table or not _is_there(db, "names"):
-            first, last = db.execute(
-                f"SELECT (SELECT MIN(rowid) FROM {old}), (SELECT MAX(rowid) FROM {old})"
-            ).fetchone()
-            left += 0 if first is None else last - first + 1
-    return left
+    """About how many events are still to be moved; the other rows are few. Looks at the ends of the table only."""
+    table = "old_events" if _is_there(db, "names") else "events"
+    if not _is_there(db, table):
+        return 0
+    first, last = db.execute(
+        f"SELECT (SELECT MIN(event_nid) FROM {table}), (SELECT MAX(event_nid) FROM {table})"
+    ).fetchone()
+    return 0 if first is None else int(last - first + 1)
 
 
 def _is_there(db: sqlite3.Connection, table: str) -> bool:
@@ -182,7 +181,6 @@ def _intern_user(db: sqlite3.Connection, user_id: str) -> int:
 
 
 def _move_relations(db: sqlite3.Connection, limit: int) -> int:
-    """After the events, or none would be found."""
     old = db.execute(
         "SELECT event_nid, relates_to, relation_type, aggregation_key FROM old_event_relations"
         " ORDER BY event_nid LIMIT ?",
@@ -214,8 +212,76 @@ def _read_relations(db: sqlite3.Connection, first: int, last: int) -> list[Row]:
     ]
 
 
+_USER: Final = "(SELECT tuple_nid FROM state_tuples WHERE type = 'm.room.member' AND state_key = {})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UserRows:
+    """A table whose rows have a `user_id`, and then the number of the user."""
+
+    old: str
+    """The old rows, from the first one on; the key stands in the first columns."""
+    key: tuple[str, ...]
+    insert: str
+    """A new row from the columns of an old one."""
+    new: str
+    """A new row, by the key, in the form of the old one."""
+
+    def move(self, db: sqlite3.Connection, limit: int) -> int:
+        old = db.execute(self.old, (limit,)).fetchall()
+        db.create_function("event_id", 2, decode_event_id, deterministic=True)
+        user = next(at for at, (name, *_) in enumerate(db.execute(self.old, (0,)).description) if name == "user_id")
+        for row in old:
+            _intern_user(db, row[user])
+            db.execute(self.insert, row)
+        keys = [row[: len(self.key)] for row in old]
+        _check([db.execute(self.new, key).fetchone() for key in keys], old, self.table)
+        db.executemany(f"DELETE FROM old_{self.table} WHERE {' AND '.join(f'{name} = ?' for name in self.key)}", keys)
+        return len(old)
+
+    @property
+    def table(self) -> str:
+        """The new one's name."""
+        return self.insert.split()[2]
+
+
+_MEMBERSHIPS: Final = _UserRows(
+    old="SELECT user_id, room_nid, membership, event_nid, stream_position, joined_until, forgotten"
+    " FROM old_memberships ORDER BY user_id, room_nid LIMIT ?",
+    key=("user_id", "room_nid"),
+    insert="INSERT INTO memberships (user_nid, room_nid, membership, event_nid, stream_position, joined_until,"
+    f" forgotten) VALUES ({_USER.format('?')}, ?, ?, ?, ?, ?, ?)",
+    new="SELECT u.state_key, m.room_nid, m.membership, m.event_nid, m.stream_position, m.joined_until, m.forgotten"
+    " FROM memberships m JOIN state_tuples u ON u.tuple_nid = m.user_nid"
+    f" WHERE m.user_nid = {_USER.format('?')} AND m.room_nid = ?",
+)
+_RECEIPTS: Final = _UserRows(
+    old="SELECT stream_position, room_nid, user_id, receipt_type, thread_id, event_id, event_position, ts"
+    " FROM old_receipts ORDER BY stream_position LIMIT ?",
+    key=("stream_position",),
+    insert="INSERT INTO receipts (stream_position, room_nid, user_nid, receipt_type, thread_id, event_position, ts)"
+    f" VALUES (?1, ?2, {_USER.format('?3')}, ?4 = 'm.read.private', ?5, ?7, ?8)",
+    new="SELECT r.stream_position, r.room_nid, u.state_key, iif(r.receipt_type, 'm.read.private', 'm.read'),"
+    " r.thread_id, event_id(e.id_key, e.id_rest), r.event_position, r.ts FROM receipts r"
+    " JOIN state_tuples u ON u.tuple_nid = r.user_nid JOIN events e ON e.stream_position = r.event_position"
+    " WHERE r.stream_position = ?",
+)
+_PUSH_ACTIONS: Final = _UserRows(
+    old="SELECT user_id, room_nid, event_position, thread_id, unread, highlights, actions"
+    " FROM old_push_actions ORDER BY user_id, room_nid, event_position LIMIT ?",
+    key=("user_id", "room_nid", "event_position"),
+    insert="INSERT INTO push_actions (user_nid, room_nid, event_position, thread_id, unread, highlights, actions)"
+    f" VALUES ({_USER.format('?')}, ?, ?, ?, ?, ?, ?)",
+    new="SELECT u.state_key, p.room_nid, p.event_position, p.thread_id, p.unread, p.highlights, p.actions"
+    " FROM push_actions p JOIN state_tuples u ON u.tuple_nid = p.user_nid"
+    f" WHERE p.user_nid = {_USER.format('?')} AND p.room_nid = ? AND p.event_position = ?",
+)
+
 _MOVES: Final[dict[str, Callable[[sqlite3.Connection, int], int]]] = {
     "old_events": _move_events,
-    "old_event_relations": _move_relations,
+    "old_event_relations": _move_relations,  # what they relate to is there
+    "old_memberships": _MEMBERSHIPS.move,
+    "old_receipts": _RECEIPTS.move,
+    "old_push_actions": _PUSH_ACTIONS.move,
 }
-"""How the rows of each old table are moved, at most so many; returns how many were."""
+"""How the rows of each old table are moved, at most so many; returns how many were. In this order."""

@@ -42,3 +42,45 @@ CREATE TABLE event_relations (
     aggregation_key TEXT
 );
 CREATE INDEX event_relations_by_target ON event_relations (relates_to, relation_type);
+
+-- Memberships, receipts and push actions with the number of the user.
+DROP INDEX memberships_by_room;
+DROP INDEX memberships_by_position;
+ALTER TABLE memberships RENAME TO old_memberships;
+CREATE TABLE memberships (
+    user_nid INTEGER NOT NULL,
+    room_nid INTEGER NOT NULL,
+    membership TEXT NOT NULL,                     -- join, invite, leave, ban, knock
+    event_nid INTEGER NOT NULL,
+    stream_position INTEGER NOT NULL,
+    joined_until INTEGER NOT NULL DEFAULT 0,      -- the position at which the user was last joined, once gone
+    forgotten INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user_nid, room_nid)
+) WITHOUT ROWID;
+CREATE INDEX memberships_by_room ON memberships (room_nid, membership);
+CREATE INDEX memberships_by_position ON memberships (user_nid, stream_position);
+
+DROP INDEX receipts_by_owner;
+ALTER TABLE receipts RENAME TO old_receipts;
+CREATE TABLE receipts (
+    stream_position INTEGER PRIMARY KEY,
+    room_nid INTEGER NOT NULL,
+    user_nid INTEGER NOT NULL,
+    receipt_type INTEGER NOT NULL,                -- 0 m.read, 1 m.read.private
+    thread_id TEXT NOT NULL,                      -- '' unthreaded, 'main', or a thread root's event id
+    event_position INTEGER NOT NULL,
+    ts INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX receipts_by_owner ON receipts (room_nid, user_nid, receipt_type, thread_id);
+
+ALTER TABLE push_actions RENAME TO old_push_actions;
+CREATE TABLE push_actions (
+    user_nid INTEGER NOT NULL,
+    room_nid INTEGER NOT NULL,
+    event_position INTEGER NOT NULL,
+    thread_id TEXT NOT NULL,                      -- 'main' or a thread root's event id
+    unread INTEGER NOT NULL,                      -- 0: the user has spoken since
+    highlights INTEGER NOT NULL,
+    actions TEXT NOT NULL,                        -- JSON; a number for usual ones
+    PRIMARY KEY (user_nid, room_nid, event_position)
+) WITHOUT ROWID;
