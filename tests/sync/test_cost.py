@@ -81,7 +81,7 @@ async def test_an_answer_costs_what_changed_and_not_what_was_joined(crowd: Crowd
         assert many.steps <= few.steps * 1.05, f"{many.steps} steps among {MANY} rooms, {few.steps} among {FEW}"
     nothing, message, _ = among_many
     assert nothing.statements <= 24
-    assert message.statements <= 42
+    assert message.statements <= 40
 
 
 async def test_a_long_absence_costs_a_look_at_each_room_at_most(crowd: Crowd) -> None:

@@ -62,6 +62,8 @@ def _select_movements(db: Db, view: SyncView, change: RoomChange) -> tuple[set[s
         for past in select_changes(db, change.room_nid, after=view.after, up_to=view.up_to)
         if past.state_tuple[0] == "m.room.member"
     ]
+    if not members:
+        return set(), set()
     nids = {nid for past in members for nid in (past.event_nid, past.previous_nid) if nid is not None}
     joins = {nid for nid, event in select_events(db, nids).items() if event.event.membership == JOIN}
     came = {past.state_tuple[1] for past in members if past.event_nid in joins and past.previous_nid not in joins}

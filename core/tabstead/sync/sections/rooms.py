@@ -144,6 +144,8 @@ def _build_events(db: Db, view: SyncView, timeline: Timeline, state: list[Persis
 
 
 def _show(db: Db, view: SyncView, events: list[PersistedEvent], *, in_timeline: bool) -> list[JsonDict]:
+    if not events:
+        return []
     if view.filter.federation_format:
         return [event.event.pdu for event in events]
     shown = client_events(

@@ -52,6 +52,8 @@ def read_state(
             entries = _without_other_members(entries, needed)
         else:
             entries |= _find_members(db, view, change, timeline, needed - entries.keys())
+    if not entries:
+        return []
     events = [
         event
         for event in select_events(db, entries.values()).values()

@@ -263,7 +263,9 @@ class _Look:
             entries = {**self._select_new(wanted, told), **entries}
         members = self._select_lazy_members() if wanted.lazy_members else {}
         entries |= {key: nid for key, nid in members.items() if key not in entries}
-        events = select_events(self.db, (nid for nid in entries.values() if nid is not None)).values()
+        events = (
+            select_events(self.db, (nid for nid in entries.values() if nid is not None)).values() if entries else ()
+        )
         return _State(
             events=sorted(events, key=lambda event: (event.stream_position or 0, event.event.depth)),
             gone=[{"type": key[0], "state_key": key[1]} for key, nid in entries.items() if nid is None],
