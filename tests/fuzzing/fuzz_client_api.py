@@ -66,7 +66,7 @@ def main(minutes: float, seed: int) -> int:
 def running_server(folder: Path) -> Iterator[str]:
     """The URL of a server that has the folder to itself; its log goes to `server.log` there."""
     (folder / "tabstead.toml").write_text(CONFIGURATION)
-    command = [ROOT / ".venv/bin/tabstead", "serve", "--config", folder / "tabstead.toml"]
+    command = [str(ROOT / ".venv/bin/tabstead"), "serve", "--config", str(folder / "tabstead.toml")]
     with (
         (folder / "server.log").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server,
@@ -114,7 +114,7 @@ def _merge(item: dict[str, Any], other: dict[str, Any]) -> None:
 def run_schemathesis(folder: Path, url: str, minutes: float, seed: int) -> bool:
     """Whether it found something."""
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", folder / "description.json", "--url", url),
+        *(sys.executable, "-m", "schemathesis.cli", "run", str(folder / "description.json"), "--url", url),
         *("--seed", str(seed), "--max-time", str(int(minutes * 60)), "--checks", CHECKS, "--continue-on-failure"),
         *("--request-timeout", "20", "--max-redirects", "0", "--generation-database", "none"),
         *("--suppress-health-check", "all", "--warnings", "off", "--no-color"),

@@ -28,11 +28,14 @@ _ROOM_KEYS = "/_matrix/client/v3/room_keys/keys/{roomId}"
 _SESSION_KEY = "/_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}"
 
 
+_ALGORITHMS = ("m.megolm_backup.v1.curve25519-aes-sha2",)
+
+
 @routes.write("POST", _VERSIONS, access=Access.USER)
 def post_version(call: Call, db: Db) -> Response:
     """POST /_matrix/client/v3/room_keys/version. § Server-side key backups."""
     body = call.body()
-    version = insert_backup(db, call.user_id, body.string("algorithm"), body.object("auth_data").values_dict)
+    version = insert_backup(db, call.user_id, _algorithm(body), body.object("auth_data").values_dict)
     return json_response({"version": str(version)})
 
 
@@ -55,7 +58,7 @@ def put_version(call: Call, db: Db) -> Response:
     if body.string("version", version) != version:
         raise InvalidParam("The version in the body is not the one in the path.")
     auth_data = body.object("auth_data").values_dict
-    update_backup(db, call.user_id, version, algorithm=body.string("algorithm"), auth_data=auth_data)
+    update_backup(db, call.user_id, version, algorithm=_algorithm(body), auth_data=auth_data)
     return json_response({})
 
 
@@ -130,6 +133,14 @@ def delete_session_key(call: Call, db: Db) -> Response:
     """DELETE /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}. § Server-side key backups."""
     version, room_id, session_id = call.query.string("version"), call.parameter("roomId"), call.parameter("sessionId")
     return _update_response(remove_keys(db, call.user_id, version, room_id, session_id))
+
+
+def _algorithm(body: JsonObject) -> str:
+    """Raises MissingParam, or InvalidParam for an algorithm that the specification doesn't have."""
+    algorithm = body.string("algorithm")
+    if algorithm not in _ALGORITHMS:
+        raise InvalidParam(f"'algorithm' must be {_ALGORITHMS[0]}.")
+    return algorithm
 
 
 def _store(call: Call, db: Db, keys: Iterable[BackedUpKey]) -> Response:
