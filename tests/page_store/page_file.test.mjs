@@ -163,6 +163,15 @@ test('misses that follow each other are read ahead', async () => {
   await file.close();
 });
 
+test('misses that follow each other down the file are read ahead, too', async () => {
+  const name = newName();
+  await (await fileOf(name, 4096)).close();
+  const file = await PageFile.open(name);
+  for (let page = 4095; page >= 0; page--) await read(file, page);
+  assert.ok(file.figures().misses < 30);
+  await file.close();
+});
+
 test('a small file is wholly in memory once it is warm', async () => {
   const name = newName();
   await (await fileOf(name, 300)).close();
@@ -178,6 +187,8 @@ test('a file that shrinks gives its blocks back', async () => {
   file.truncate(16 * PAGE);
   await file.commit();
   await file.settleFold();
+  const stored = await file.storedBytes();
+  assert.ok(stored >= 4 * 16384 && stored < 5 * 16384, `${stored} bytes`);
   await file.close();
   assert.equal(await valuesIn(name, 'blocks'), 4);
 });

@@ -1,6 +1,10 @@
 // @ts-check
-/** Pyodide in Node, with the core, the edge and the tests' Python on its path, and page files to be opened from Python. */
+/**
+ * Pyodide in Node, with the core and what it depends on, the edge and the tests' Python on its path, and page files to be
+ * opened from Python.
+ */
 
+import { globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { loadPyodide } from 'pyodide';
@@ -8,16 +12,19 @@ import { loadPyodide } from 'pyodide';
 import { PageFile, mount } from '../../../service_worker/page_store/index.js';
 import { injectAccidents } from './faulty_indexed_db.mjs';
 
-const SOURCES = ['core', 'service_worker', 'tests/storage', 'tests/page_store'];
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** In this order; of the environment's packages, only those in pure Python can be imported. */
+const SOURCES = ['core', 'service_worker', 'tests/storage', 'tests/page_store', ...globSync('.venv/lib/*/site-packages', { cwd: ROOT })];
 
 export async function startPython() {
   const python = await loadPyodide();
   for (const source of SOURCES) {
     const folder = `/sources/${source}`;
     python.FS.mkdirTree(folder);
-    python.FS.mount(python.FS.filesystems.NODEFS, { root: fileURLToPath(new URL(`../../../${source}`, import.meta.url)) }, folder);
+    python.FS.mount(python.FS.filesystems.NODEFS, { root: ROOT + source }, folder);
   }
-  python.runPython(`import sys; sys.dont_write_bytecode = True; sys.path[:0] = ${JSON.stringify(SOURCES.map((source) => `/sources/${source}`))}`);
+  python.runPython(`import sys; sys.dont_write_bytecode = True; sys.path += ${JSON.stringify(SOURCES.map((source) => `/sources/${source}`))}`);
   python.registerJsModule('page_files', {
     /**
      * @param {string} name
