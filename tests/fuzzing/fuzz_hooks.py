@@ -32,21 +32,22 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:
 
 @schemathesis.hook
 def map_query(context: Any, query: Any) -> Any:
-    """The same of the query; and nobody waits for long."""
+    """The same of the query."""
     if not isinstance(query, dict):
         return query
-    found = {name: _known(WORLD["query"], name, value) for name, value in query.items()}
-    return {name: _short(value) if name in WAITING else value for name, value in found.items()}
+    return {name: _known(WORLD["query"], name, value) for name, value in query.items()}
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Ask as somebody, or one time in eight as nobody; what ends a session ends one of its own."""
+    """Ask as somebody, one time in eight as nobody, and wait for nothing; what ends a session ends one of its own."""
     draw = zlib.crc32(repr((case.path, case.path_parameters, case.query, case.body)).encode())
     if _operation_id(case.operation) in ENDS_TOKENS:
         token = register(WORLD["url"], f"throwaway{draw}{os.urandom(4).hex()}").token
     else:
         token = None if draw % 8 == 0 else WORLD["tokens"][draw % len(WORLD["tokens"])]
+    if isinstance(case.query, dict):
+        case.query = {name: _short(value) if name in WAITING else value for name, value in case.query.items()}
     if token is not None:
         case.headers = {**(case.headers or {}), "Authorization": f"Bearer {token}"}
 
@@ -61,4 +62,8 @@ def _known(known: dict[str, list[str]], name: str, value: Any) -> Any:
 
 
 def _short(value: Any) -> Any:
-    return value % LONGEST_WAIT_MS if isinstance(value, int) else value
+    """The value, if it is no number; else one that is soon over."""
+    try:
+        return int(value) % LONGEST_WAIT_MS
+    except (TypeError, ValueError):
+        return value
