@@ -52,12 +52,16 @@ def write_rooms(folder: Path, members: int = 60) -> int:
         return len(dendrite.events)
 
 
+def is_finished(target: Path) -> bool:
+    return target.exists() and not list(target.parent.glob("*.importing*"))
+
+
 def test_an_import_that_is_killed_again_and_again_loses_nothing(configuration: Path) -> None:
     events = write_rooms(configuration.parent)
     target = configuration.parent / "tabstead.db"
     chance = random.Random(1)
     killed = 0
-    while killed < KILLS and not target.exists():
+    while killed < KILLS and not is_finished(target):
         process = start_import(configuration)
         assert process.stdout is not None
         for _ in range(chance.randrange(1, 5)):
@@ -68,7 +72,7 @@ def test_an_import_that_is_killed_again_and_again_loses_nothing(configuration: P
         assert process.returncode in (0, -SIGKILL), complaints
         killed += process.returncode != 0
     assert killed
-    if not target.exists():
+    if not is_finished(target):
         process = start_import(configuration)
         said, complaints = process.communicate()
         assert process.returncode == 0, complaints
