@@ -66,6 +66,18 @@ async def test_what_it_was_sent_is_fetched_in_pages(alice: Client, bob: Client) 
     assert await alice.refused("POST", f"{PATH}/SLEEPER/events", {"next_batch": "x"}) == (400, "M_INVALID_PARAM")
 
 
+async def test_what_it_was_sent_is_fetched_until_no_page_follows(alice: Client, bob: Client) -> None:
+    await alice.put(PATH, dehydrated(alice))
+    for number in range(101):
+        await tell(bob, alice, "SLEEPER", number)
+    first = await alice.get(f"{PATH}/SLEEPER/events")
+    last = await alice.get(f"{PATH}/SLEEPER/events", **{"from": first["next_batch"]})
+    assert [event["content"]["number"] for event in first["events"] + last["events"]] == list(range(101))
+    assert "next_batch" not in last
+    assert await alice.refused("GET", f"{PATH}/OTHER/events") == (404, "M_NOT_FOUND")
+    assert await alice.refused("GET", f"{PATH}/SLEEPER/events", **{"from": "x"}) == (400, "M_INVALID_PARAM")
+
+
 async def test_a_new_one_takes_the_place_of_the_old(alice: Client, bob: Client) -> None:
     await alice.put(PATH, dehydrated(alice))
     await tell(bob, alice, "SLEEPER", 1)
