@@ -7,24 +7,24 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+
+import { EventType, MsgType, NotificationCountType, Preset, ReceiptType } from 'matrix-js-sdk';
 
 import {
-  ClientEvent,
-  EventType,
-  MsgType,
-  NotificationCountType,
-  Preset,
-  ReceiptType,
-  createClient,
-} from 'matrix-js-sdk';
-
+  connect,
+  contentOf,
+  cryptoOf,
+  eventOf,
+  membershipOf,
+  register,
+  roomOf,
+  startEncrypted,
+  stopClients,
+  tameSdk,
+  textOf,
+  until,
+} from '../helpers/js_sdk.mjs';
 import { createServerFolder, deleteServerFolder, startNativeServer } from '../helpers/native_server.mjs';
-
-const PATIENCE_MS = 60_000;
-
-/** @type {import('matrix-js-sdk/lib/logger.js').Logger} */
-const silence = { trace() {}, debug() {}, info() {}, warn() {}, error() {}, getChild: () => silence };
 
 /** @type {string} */
 let folder;
@@ -36,28 +36,26 @@ let alice;
 let bob;
 /** @type {string} */
 let roomId;
-/** @type {import('matrix-js-sdk').MatrixClient[]} */
-const clients = [];
 
 before(async () => {
-  Object.assign(console, { debug() {}, info() {}, log() {} }); // parts of the SDK don't ask for the client's logger
-  leaveTimersBehind();
+  tameSdk();
   folder = await createServerFolder();
   server = await startNativeServer(folder);
 });
 
 after(async () => {
-  for (const client of clients) client.stopClient();
+  stopClients();
   await server?.kill();
   await deleteServerFolder(folder);
 });
 
 test('two people register, and their clients set up their encryption', async () => {
-  [alice, bob] = [await signUp('alice'), await signUp('bob')];
+  alice = await startEncrypted(await register(server, 'alice'));
+  bob = await startEncrypted(await register(server, 'bob'));
   assert.equal(alice.getUserId(), '@alice:localhost');
   await until(async () => {
-    const devices = await alice.getCrypto()?.getUserDeviceInfo(['@bob:localhost'], true);
-    return devices?.get('@bob:localhost')?.has(bob.getDeviceId() ?? '') ?? false;
+    const devices = await cryptoOf(alice).getUserDeviceInfo(['@bob:localhost'], true);
+    return devices.get('@bob:localhost')?.has(bob.getDeviceId() ?? '') ?? false;
   }, 'Alice can look up the device of Bob');
 });
 
@@ -71,19 +69,19 @@ test('Alice invites Bob into an encrypted room, and he joins', async () => {
     ],
   });
   roomId = created.room_id;
-  await until(() => bob.getRoom(roomId)?.getMyMembership() === 'invite', 'Bob sees the invitation');
+  await until(() => membershipOf(bob, roomId) === 'invite', 'Bob sees the invitation');
   assert.equal(bob.getRoom(roomId)?.name, 'Tea');
   await bob.joinRoom(roomId);
-  await until(() => bob.getRoom(roomId)?.getMyMembership() === 'join', 'Bob is in');
-  await until(() => room(alice).getMember('@bob:localhost')?.membership === 'join', 'Alice sees Bob');
-  await until(() => room(bob).hasEncryptionStateEvent(), 'Bob knows that the room is encrypted');
+  await until(() => membershipOf(bob, roomId) === 'join', 'Bob is in');
+  await until(() => roomOf(alice, roomId).getMember('@bob:localhost')?.membership === 'join', 'Alice sees Bob');
+  await until(() => roomOf(bob, roomId).hasEncryptionStateEvent(), 'Bob knows that the room is encrypted');
 });
 
 test('messages go both ways, encrypted for the server and readable for the two', async () => {
   const question = await alice.sendTextMessage(roomId, 'Milk or lemon?');
-  await until(() => textOf(bob, question.event_id) === 'Milk or lemon?', 'Bob reads the question');
+  await until(() => textOf(bob, roomId, question.event_id) === 'Milk or lemon?', 'Bob reads the question');
   const answer = await bob.sendTextMessage(roomId, 'Neither, thanks.');
-  await until(() => textOf(alice, answer.event_id) === 'Neither, thanks.', 'Alice reads the answer');
+  await until(() => textOf(alice, roomId, answer.event_id) === 'Neither, thanks.', 'Alice reads the answer');
 
   const stored = await alice.fetchRoomEvent(roomId, question.event_id);
   assert.equal(stored.type, EventType.RoomMessageEncrypted);
@@ -91,19 +89,20 @@ test('messages go both ways, encrypted for the server and readable for the two',
 });
 
 test('a new message is unread for Bob until he reads it, and Alice sees that he did', async () => {
+  const unread = () => roomOf(bob, roomId).getRoomUnreadNotificationCount(NotificationCountType.Total);
   const { event_id: eventId } = await alice.sendTextMessage(roomId, 'Really?');
-  await until(() => textOf(bob, eventId) === 'Really?', 'Bob gets the message');
-  await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 1, 'one is unread');
-  await bob.sendReceipt(eventOf(bob, eventId), ReceiptType.Read, {});
-  await until(() => room(alice).hasUserReadEvent('@bob:localhost', eventId), 'Alice sees the receipt');
-  await until(() => room(bob).getRoomUnreadNotificationCount(NotificationCountType.Total) === 0, 'none is unread');
+  await until(() => textOf(bob, roomId, eventId) === 'Really?', 'Bob gets the message');
+  await until(() => unread() === 1, 'one is unread');
+  await bob.sendReceipt(eventOf(bob, roomId, eventId), ReceiptType.Read, {});
+  await until(() => roomOf(alice, roomId).hasUserReadEvent('@bob:localhost', eventId), 'Alice sees the receipt');
+  await until(() => unread() === 0, 'none is unread');
 });
 
 test('Alice sees Bob typing, and stopping', async () => {
   await bob.sendTyping(roomId, true, 30_000);
-  await until(() => room(alice).getMember('@bob:localhost')?.typing === true, 'Bob is typing');
+  await until(() => roomOf(alice, roomId).getMember('@bob:localhost')?.typing === true, 'Bob is typing');
   await bob.sendTyping(roomId, false, 0);
-  await until(() => room(alice).getMember('@bob:localhost')?.typing === false, 'Bob stopped');
+  await until(() => roomOf(alice, roomId).getMember('@bob:localhost')?.typing === false, 'Bob stopped');
 });
 
 test('a file that Bob uploads is the file that Alice downloads', async () => {
@@ -113,7 +112,7 @@ test('a file that Bob uploads is the file that Alice downloads', async () => {
     type: 'application/octet-stream',
   });
   const message = await bob.sendMessage(roomId, { msgtype: MsgType.File, body: 'leaf', url: uri });
-  await until(() => contentOf(alice, message.event_id)?.url === uri, 'Alice sees the message');
+  await until(() => contentOf(alice, roomId, message.event_id)?.url === uri, 'Alice sees the message');
 
   const url = alice.mxcUrlToHttp(uri, undefined, undefined, undefined, false, true, true) ?? '';
   const answer = await fetch(url, { headers: { authorization: `Bearer ${alice.getAccessToken()}` } });
@@ -125,9 +124,9 @@ test('a file that Bob uploads is the file that Alice downloads', async () => {
 
 test('a redacted message is gone for both', async () => {
   const { event_id: eventId } = await alice.sendTextMessage(roomId, 'Oops');
-  await until(() => textOf(bob, eventId) === 'Oops', 'Bob gets the message');
+  await until(() => textOf(bob, roomId, eventId) === 'Oops', 'Bob gets the message');
   await alice.redactEvent(roomId, eventId);
-  await until(() => room(bob).findEventById(eventId)?.isRedacted() === true, 'it is redacted');
+  await until(() => roomOf(bob, roomId).findEventById(eventId)?.isRedacted() === true, 'it is redacted');
 });
 
 test('SIGTERM ends the server although both clients wait for news', async () => {
@@ -139,87 +138,7 @@ test('after a restart both go on where they were', async () => {
   alice.stopClient();
   bob.stopClient();
   server = await startNativeServer(folder);
-  const again = connect({ accessToken: alice.getAccessToken() ?? undefined });
+  const again = connect(server, { accessToken: alice.getAccessToken() ?? undefined });
   assert.equal((await again.whoami()).user_id, '@alice:localhost');
   assert.deepEqual((await again.getJoinedRooms()).joined_rooms, [roomId]);
 });
-
-/**
- * A client of the server's; it is stopped in the end.
- * @param {Partial<import('matrix-js-sdk').ICreateClientOpts>} [options]
- */
-function connect(options) {
-  const client = createClient({ baseUrl: server.baseUrl, logger: silence, ...options });
-  clients.push(client);
-  return client;
-}
-
-/**
- * Register, log in, set the encryption up and begin to sync.
- * @param {string} username
- */
-async function signUp(username) {
-  const password = `secret of ${username}`;
-  const account = await connect().registerRequest({ username, password, auth: { type: 'm.login.dummy' } });
-  const client = connect({
-    userId: account.user_id,
-    deviceId: account.device_id,
-    accessToken: account.access_token,
-  });
-  await client.initRustCrypto({ useIndexedDB: false });
-  await client.startClient({ initialSyncLimit: 20 });
-  await new Promise((resolve) => client.once(ClientEvent.Sync, resolve));
-  return client;
-}
-
-/** The SDK doesn't clear all its timers, and Node would wait for them. */
-function leaveTimersBehind() {
-  const schedule = globalThis.setTimeout;
-  const scheduleOnce = (/** @type {[any, any]} */ ...parameters) => schedule(...parameters).unref();
-  globalThis.setTimeout = /** @type {typeof setTimeout} */ (scheduleOnce);
-}
-
-/** @param {import('matrix-js-sdk').MatrixClient} client */
-function room(client) {
-  const found = client.getRoom(roomId);
-  assert.ok(found, `${client.getUserId()} knows the room`);
-  return found;
-}
-
-/**
- * @param {import('matrix-js-sdk').MatrixClient} client
- * @param {string} eventId
- */
-function contentOf(client, eventId) {
-  const event = room(client).findEventById(eventId);
-  return event && !event.isDecryptionFailure() ? event.getContent() : undefined;
-}
-
-/**
- * @param {import('matrix-js-sdk').MatrixClient} client
- * @param {string} eventId
- */
-function eventOf(client, eventId) {
-  const event = room(client).findEventById(eventId);
-  assert.ok(event);
-  return event;
-}
-
-/**
- * @param {import('matrix-js-sdk').MatrixClient} client
- * @param {string} eventId
- */
-const textOf = (client, eventId) => contentOf(client, eventId)?.body;
-
-/**
- * Wait until something holds. The patience is no expectation: it turns a hanging test into a failing one.
- * @param {() => boolean | Promise<boolean>} holds
- * @param {string} what
- */
-async function until(holds, what) {
-  const deadline = Date.now() + PATIENCE_MS;
-  while (!(await holds())) {
-    if (Date.now() > deadline) assert.fail(`${what}: it never happened`);
-    await sleep(20);
-  }
-}
