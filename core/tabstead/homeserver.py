@@ -161,9 +161,7 @@ class Homeserver:
         if context.outbound is not None:
             from tabstead.push.gateway import PushGateway  # no request needs it
 
-            followers.append(
-                PushGateway(database=context.database, outbound=context.outbound, now_ms=context.now_ms)
-            )
+            followers.append(PushGateway(database=context.database, outbound=context.outbound, now_ms=context.now_ms))
         return followers
 
     def drain(self) -> None:
