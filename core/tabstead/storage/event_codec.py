@@ -13,9 +13,8 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntFlag
 from typing import Any, Final, TypeAlias
 
 from tabstead.protocol.canonical_json import JsonDict
@@ -33,22 +32,22 @@ _HASH_BYTES: Final = 32
 _IN_COLUMNS: Final = frozenset({"content", "depth", "origin_server_ts", "room_id", "sender", "state_key", "type"})
 
 
-class Kept(IntFlag):
-    """What of an event stands in its proof."""
+class Kept:
+    """What of an event stands in its proof: a bit for each. (Not an IntFlag, whose operations are slow.)"""
 
-    PREV_EVENTS = 1
-    AUTH_EVENTS = 2
-    SIGNATURES = 4
-    HASH = 8
-    HASH_FOLLOWS = 16
+    PREV_EVENTS: Final = 1
+    AUTH_EVENTS: Final = 2
+    SIGNATURES: Final = 4
+    HASH: Final = 8
+    HASH_FOLLOWS: Final = 16
     """The content hash is not there, but follows from the event."""
-    ROOM_ID = 32
+    ROOM_ID: Final = 32
     """The event names its room (v1-v11: all do)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    kept: Kept
+    kept: int
     prev_events: tuple[int, ...]
     auth_events: tuple[int, ...]
     signatures: tuple[tuple[int, bytes], ...]
@@ -95,7 +94,7 @@ def signing_keys(pdu: JsonDict) -> dict[str, bytes] | None:
 def encode_event(pdu: JsonDict, event_nids: Mapping[Any, int], name_nids: Mapping[str, int]) -> tuple[Packed, bytes]:
     """An event's `content` and `proof`, from the numbers of those that it refers to and of its signing keys."""
     extras = {key: value for key, value in pdu.items() if key not in _IN_COLUMNS}
-    kept = Kept.ROOM_ID if "room_id" in pdu else Kept(0)
+    kept = Kept.ROOM_ID if "room_id" in pdu else 0
     pieces: list[bytes] = []
     for flag, field in ((Kept.PREV_EVENTS, "prev_events"), (Kept.AUTH_EVENTS, "auth_events")):
         if all(isinstance(event_id, str) and event_id in event_nids for event_id in pdu[field]):
@@ -117,21 +116,27 @@ def encode_event(pdu: JsonDict, event_nids: Mapping[Any, int], name_nids: Mappin
 
 
 def decode_proof(encoded: bytes) -> Proof:
-    kept = Kept(encoded[0])
-    at = 1
-    numbers: dict[Kept, tuple[int, ...]] = {}
-    for flag in (Kept.PREV_EVENTS, Kept.AUTH_EVENTS, Kept.SIGNATURES):
-        numbers[flag], at = _decode_numbers(encoded, at) if flag in kept else ((), at)
-    keys = numbers[Kept.SIGNATURES]
+    kept = encoded[0]
+    prev_events, at = _decode_numbers(encoded, 1) if kept & Kept.PREV_EVENTS else ((), 1)
+    auth_events, at = _decode_numbers(encoded, at) if kept & Kept.AUTH_EVENTS else ((), at)
+    keys, at = _decode_numbers(encoded, at) if kept & Kept.SIGNATURES else ((), at)
     end = at + _SIGNATURE_BYTES * len(keys)
     signatures = (encoded[start : start + _SIGNATURE_BYTES] for start in range(at, end, _SIGNATURE_BYTES))
     return Proof(
         kept=kept,
-        prev_events=numbers[Kept.PREV_EVENTS],
-        auth_events=numbers[Kept.AUTH_EVENTS],
+        prev_events=prev_events,
+        auth_events=auth_events,
         signatures=tuple(zip(keys, signatures, strict=True)),
         content_hash=encoded[end:],
     )
+
+
+def decode_references(encoded: bytes) -> tuple[int, ...]:
+    """The prev events and auth events of a proof."""
+    kept = encoded[0]
+    prev_events, at = _decode_numbers(encoded, 1) if kept & Kept.PREV_EVENTS else ((), 1)
+    auth_events, _ = _decode_numbers(encoded, at) if kept & Kept.AUTH_EVENTS else ((), at)
+    return prev_events + auth_events
 
 
 def decode_event(
@@ -139,17 +144,17 @@ def decode_event(
 ) -> JsonDict:
     """The PDU, from the fields that columns hold, and what the numbers of its proof stand for."""
     pdu = {**columns, **extras}
-    if Kept.ROOM_ID not in proof.kept:
+    if not proof.kept & Kept.ROOM_ID:
         del pdu["room_id"]
-    if Kept.PREV_EVENTS in proof.kept:
+    if proof.kept & Kept.PREV_EVENTS:
         pdu["prev_events"] = [event_ids[event_nid] for event_nid in proof.prev_events]
-    if Kept.AUTH_EVENTS in proof.kept:
+    if proof.kept & Kept.AUTH_EVENTS:
         pdu["auth_events"] = [event_ids[event_nid] for event_nid in proof.auth_events]
-    if Kept.SIGNATURES in proof.kept:
+    if proof.kept & Kept.SIGNATURES:
         pdu["signatures"] = _signatures((names[name_nid], raw) for name_nid, raw in proof.signatures)
-    if Kept.HASH in proof.kept:
+    if proof.kept & Kept.HASH:
         pdu["hashes"] = {"sha256": _to_base64(proof.content_hash)}
-    elif Kept.HASH_FOLLOWS in proof.kept:
+    elif proof.kept & Kept.HASH_FOLLOWS:
         pdu["hashes"] = {"sha256": content_hash(pdu)}
     return pdu
 
@@ -197,21 +202,16 @@ def _encode_numbers(numbers: list[int]) -> bytes:
 
 def _decode_numbers(encoded: bytes, at: int) -> tuple[tuple[int, ...], int]:
     """The numbers, and where what follows them begins."""
-    numbers = _read_numbers(encoded, at)
-    count, at = next(numbers)
-    found = []
-    for _ in range(count):
-        number, at = next(numbers)
-        found.append(number)
-    return tuple(found), at
-
-
-def _read_numbers(encoded: bytes, at: int) -> Iterator[tuple[int, int]]:
-    while True:
-        number = shift = 0
-        while (byte := encoded[at]) > 0x7F:
-            number |= (byte & 0x7F) << shift
-            shift += 7
+    numbers: list[int] = []
+    left = 1  # the first is how many there are
+    while left:
+        number = encoded[at]
+        shift = 7
+        while encoded[at] > 0x7F:
             at += 1
+            number += (encoded[at] - 1) << shift  # minus the bit that said there would be more
+            shift += 7
         at += 1
-        yield number | byte << shift, at
+        numbers.append(number)
+        left = numbers[0] if len(numbers) == 1 else left - 1
+    return tuple(numbers[1:]), at

@@ -18,7 +18,9 @@ IdRest: TypeAlias = bytes | str
 
 _KEY_BYTES: Final = 6
 _HASH_BYTES: Final = 32
-_is_base64 = re.compile(r"\$(?:[A-Za-z0-9_-]{43}|[A-Za-z0-9+/]{43})").fullmatch
+_LAST: Final = "[AEIMQUYcgkosw048]"  # the last digit of 43 has two bits that no hash has
+_is_url_safe = re.compile(rf"\$[A-Za-z0-9_-]{{42}}{_LAST}").fullmatch
+_is_standard = re.compile(rf"\$[A-Za-z0-9+/]{{42}}{_LAST}").fullmatch
 _TO_URL_SAFE: Final = str.maketrans("+/", "-_")
 _FROM_URL_SAFE: Final = str.maketrans("-_", "+/")
 _STANDARD: Final = b"\0"
@@ -46,11 +48,6 @@ def _key(raw: bytes) -> int:
 
 
 def _find_hash(event_id: str) -> bytes | None:
-    if not _is_base64(event_id):
-        return None
-    text = event_id[1:]
-    raw = a2b_base64(text.translate(_FROM_URL_SAFE) + "=")
-    standard = b2a_base64(raw, newline=False).decode()[:-1]
-    if standard.translate(_TO_URL_SAFE) == text:
-        return raw
-    return raw + _STANDARD if standard == text else None  # None: the last digit has bits that no hash has
+    if _is_url_safe(event_id):
+        return a2b_base64(event_id[1:].translate(_FROM_URL_SAFE) + "=")
+    return a2b_base64(event_id[1:] + "=") + _STANDARD if _is_standard(event_id) else None

@@ -191,19 +191,28 @@ def select_event_ids(db: Db, event_nids: Iterable[int]) -> dict[int, EventID]:
 
 def select_event_nids(db: Db, event_ids: Iterable[str]) -> dict[EventID, int]:
     """The numeric ids of those of the events that are known here."""
-    return {event_id: event_nid for event_nid, (event_id, _) in select_standings(db, event_ids).items()}
+    return {event_id: event_nid for event_nid, event_id, _ in _find_rows(db, event_ids)}
 
 
 def select_standings(db: Db, event_ids: Iterable[str]) -> dict[int, tuple[EventID, Standing]]:
     """Id and standing of those of the events that are known here, by numeric id."""
-    wanted = set(event_ids)
+    rows = _find_rows(db, event_ids)
+    return {event_nid: (event_id, Standing(standing)) for event_nid, event_id, standing in rows}
+
+
+def _find_rows(db: Db, event_ids: Iterable[str]) -> list[tuple[int, EventID, int]]:
+    """(event_nid, event id, standing) of those of the events that are known here."""
+    wanted = {encode_event_id(event_id): EventID(event_id) for event_id in event_ids}
     rows = db.execute(
         "SELECT e.event_nid, e.id_key, e.id_rest, e.standing FROM json_each(?) j"
         " CROSS JOIN events e ON e.id_key = j.value",
-        (_keys(wanted),),
+        (json.dumps([id_key for id_key, _ in wanted]),),
     )
-    found = ((nid, decode_event_id(id_key, id_rest), standing) for nid, id_key, id_rest, standing in rows)
-    return {nid: (event_id, Standing(standing)) for nid, event_id, standing in found if event_id in wanted}
+    return [
+        (event_nid, wanted[id_key, id_rest], standing)
+        for event_nid, id_key, id_rest, standing in rows
+        if (id_key, id_rest) in wanted
+    ]
 
 
 def find_event_at(db: Db, room_nid: int, position: int) -> PersistedEvent | None:

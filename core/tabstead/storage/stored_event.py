@@ -15,7 +15,14 @@ from tabstead.protocol.events import Event, parse_references
 from tabstead.protocol.identifiers import EventID, RoomID, UserID
 from tabstead.protocol.room_versions import RoomVersion
 from tabstead.storage.database import Db
-from tabstead.storage.event_codec import Kept, Packed, Proof, decode_content, decode_event, decode_proof
+from tabstead.storage.event_codec import (
+    Kept,
+    Packed,
+    decode_content,
+    decode_event,
+    decode_proof,
+    decode_references,
+)
 from tabstead.storage.names import select_names
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -44,6 +51,7 @@ class Selection:
         self._select_event_ids = select_event_ids
         self._proofs: list[bytes] = []
         self._event_ids: dict[int, EventID] | None = None
+        self._key_names: dict[int, str] | None = None
 
     def add(self, proof: bytes) -> None:
         self._proofs.append(proof)
@@ -51,13 +59,16 @@ class Selection:
     def event_ids(self) -> dict[int, EventID]:
         """The ids of all events that these refer to."""
         if self._event_ids is None:
-            proofs = map(decode_proof, self._proofs)
-            wanted = {nid for proof in proofs for nid in (*proof.prev_events, *proof.auth_events)}
+            wanted = {event_nid for proof in self._proofs for event_nid in decode_references(proof)}
             self._event_ids = self._select_event_ids(self._db, wanted)
         return self._event_ids
 
-    def names_of_keys(self, proof: Proof) -> dict[int, str]:
-        return select_names(self._db, (name_nid for name_nid, _ in proof.signatures))
+    def key_names(self) -> dict[int, str]:
+        """The names of all keys that signed these."""
+        if self._key_names is None:
+            wanted = {name_nid for proof in self._proofs for name_nid, _ in decode_proof(proof).signatures}
+            self._key_names = select_names(self._db, wanted)
+        return self._key_names
 
 
 class StoredEvent(Event):
@@ -130,7 +141,7 @@ class StoredEvent(Event):
                 "type": self.type,
                 **({} if self.state_key is None else {"state_key": self.state_key}),
             }
-            event_ids, names = self._selection.event_ids(), self._selection.names_of_keys(proof)
+            event_ids, names = self._selection.event_ids(), self._selection.key_names()
             object.__setattr__(self, "_pdu", decode_event(columns, extras, proof, event_ids, names))
         assert self._pdu is not None
         return self._pdu
@@ -147,8 +158,8 @@ class StoredEvent(Event):
         if self._references is None:
             proof = decode_proof(self._columns.proof)
             references = (
-                self._look_up("prev_events", Kept.PREV_EVENTS in proof.kept, proof.prev_events),
-                self._look_up("auth_events", Kept.AUTH_EVENTS in proof.kept, proof.auth_events),
+                self._look_up("prev_events", bool(proof.kept & Kept.PREV_EVENTS), proof.prev_events),
+                self._look_up("auth_events", bool(proof.kept & Kept.AUTH_EVENTS), proof.auth_events),
             )
             object.__setattr__(self, "_references", references)
         assert self._references is not None

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tabstead.protocol.canonical_json import JsonDict
-from tabstead.storage.event_codec import decode_content, decode_event, decode_proof, encode_event, signing_keys
+from tabstead.storage.event_codec import (
+    decode_content,
+    decode_event,
+    decode_proof,
+    decode_references,
+    encode_event,
+    signing_keys,
+)
 from tabstead.storage.event_ids import decode_event_id, encode_event_id
 
 Row: TypeAlias = tuple[Any, ...]
@@ -121,7 +128,7 @@ def _read_events(db: sqlite3.Connection, first: int, last: int) -> list[Row]:
         (first, last),
     ).fetchall()
     proofs = [decode_proof(row[-1]) for row in rows]
-    event_ids = _event_ids(db, {nid for proof in proofs for nid in (*proof.prev_events, *proof.auth_events)})
+    event_ids = _event_ids(db, {event_nid for row in rows for event_nid in decode_references(row[-1])})
     names = dict(db.execute("SELECT name_nid, name FROM names").fetchall())
     found = []
     for row, proof in zip(rows, proofs, strict=True):
