@@ -9,8 +9,10 @@ room's id, a sync token, and the recorded statements.
 
 import asyncio
 import json
+import random
 import shutil
 import sqlite3
+import string
 import sys
 import tempfile
 import time
@@ -25,8 +27,8 @@ from tabstead.storage.file_engine import FileEngine
 
 ROOMS = 20
 AT_ONCE = 200
-TEXT = "It was the best of times, it was the worst of times. " * 40
-"""About two kilobytes, so that a big database needs no hours."""
+TEXT = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=2700))
+"""About two kilobytes once it is compressed, so that a big database needs no hours."""
 
 SAVEPOINTS = ("SAVEPOINT", "RELEASE")
 """How the native server lets writers share a commit; a browser's transaction has none."""

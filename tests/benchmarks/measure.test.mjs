@@ -91,6 +91,15 @@ test('syncs and sends are measured beside Synapse, natively and in a worker', { 
   for (const result of results) assert.ok(Object.values(result).every((value) => value), JSON.stringify(result));
 });
 
+test('events take a fraction of the bytes that they take in Synapse', { skip: !hasSynapse && 'Synapse is not installed' }, async () => {
+  const { results, mix, timesLess } = await measure('database-size', '--events', '500');
+  assert.equal(Object.values(mix).reduce((sum, number) => sum + number), 500);
+  const [ours, synapse] = results;
+  assert.ok(ours.tables.events < 400, `${ours.tables.events} bytes per event, with their indexes`);
+  assert.ok(synapse.tables.event_json > 900 && synapse.tables.events > 200, JSON.stringify(synapse.tables));
+  assert.ok(timesLess > 3, `${timesLess} times less`);
+});
+
 test('an unknown measure is told which ones there are', async () => {
   await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events state-history state-resolution sync wake/.test(stderr));
 });
