@@ -403,6 +403,48 @@ async def test_a_longer_timeline_is_told_at_once(alice: Client) -> None:
     assert answer["rooms"] == {}, "it has these three"
 
 
+async def test_a_timeline_that_is_told_again_takes_the_place_of_the_shorter_one(alice: Client) -> None:
+    (room_id,) = await rooms_of(alice, 1)
+    answer = await sync(alice, lists={"all": window(limit=1)})
+    answer = await sync(alice, answer["pos"], lists={"all": window(limit=100)})
+    whole = answer["rooms"][room_id]
+    assert whole["timeline"][0]["type"] == "m.room.create"
+    assert whole["expanded_timeline"] and whole["limited"]
+
+
+async def test_a_new_list_and_one_that_loses_a_room_are_told_at_once(alice: Client, bob: Client) -> None:
+    room_id = await alice.create_room(invite=[bob.user_id])
+    lists = {"all": window()}
+    answer = await sync(bob, lists=lists)
+    lists = {**lists, "invites": window(is_invite=True)}
+    answer = await sync(bob, answer["pos"], timeout=LONG, lists=lists)
+    assert (answer["lists"]["invites"]["count"], answer["rooms"]) == (1, {})
+
+    only_invites = {"invites": lists["invites"]}
+    answer = await sync(bob, answer["pos"], lists=only_invites)
+    waiting = asyncio.create_task(sync(bob, answer["pos"], timeout=LONG, lists=only_invites))
+    await bob.post(f"/v3/rooms/{quoted(room_id)}/leave", {})
+    assert (await waiting)["lists"]["invites"]["count"] == 0
+
+
+async def test_who_has_read_a_room_is_told_that_nothing_is_unread(alice: Client, bob: Client) -> None:
+    room_id = await alice.create_room(preset="public_chat")
+    await bob.join(room_id)
+    event_id = await alice.send(room_id, "hello")
+    body: Json = {"lists": {"all": window()}, "extensions": {"receipts": {"enabled": True}}}
+    answer = await sync(bob, **body)
+    assert answer["rooms"][room_id]["notification_count"] == 1
+
+    await alice.post(f"/v3/rooms/{quoted(room_id)}/receipt/m.read/{quoted(event_id)}", {})
+    answer = await sync(bob, answer["pos"], **body)
+    assert answer["rooms"] == {}, "what others have read changes no count"
+
+    await bob.post(f"/v3/rooms/{quoted(room_id)}/receipt/m.read/{quoted(event_id)}", {})
+    answer = await sync(bob, answer["pos"], **body)
+    assert answer["rooms"][room_id]["notification_count"] == 0
+    assert "timeline" not in answer["rooms"][room_id]
+
+
 async def test_invites_and_knocks_show_stripped_state(alice: Client, bob: Client, server: TestServer) -> None:
     room_id = await alice.create_room(name="Come in", invite=[bob.user_id])
     lists = {"all": window(state=[["*", "*"]])}

@@ -5,7 +5,7 @@ token says; a room in which something happened and that the client did not ask f
 token. So a client that asks for it again later is told exactly what it missed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -79,12 +79,14 @@ def build_sliding_answer(
 ) -> SlidingAnswer:
     """Everything that the client asks for and doesn't know. `known` is what it was told of rooms, by room_nid."""
     changes = {} if view.since is None else select_room_changes(db, view)
-    stirred = _select_stirred(db, request, view, changes)
+    receipts = ephemeral.receipt_changes(db, view) if _follows_receipts(request, view) else {}
+    stirred = _select_stirred(db, view, changes, receipts)
     scene = last_scene if last_scene is not None and _is_same(last_scene, request) and not stirred else None
     is_same_scene = scene is not None
     if scene is None:
         scene = _set_scene(db, request, view, known, memory)
-    built = {} if is_same_scene else _build_rooms(db, view, scene, known, changes)
+    read = {nid for nid, marks in receipts.items() if any(mark.user_id == view.user_id for mark in marks)}
+    built = {} if is_same_scene else _build_rooms(db, view, scene, known, changes, read=read)
     typing = ephemeral.typing_changes(db, view)
     told_now = {
         room_nid: ToldNow(
@@ -115,7 +117,9 @@ def build_sliding_answer(
             typing_rooms=ephemeral.typing_rooms(view, typing),
         ),
         extensions="".join(letter for name, letter in _LETTERS.items() if name in request.extensions),
-        has_news=bool(rooms) or any(extension.has_news for extension in extensions.values()),
+        has_news=bool(rooms)
+        or any(extension.has_news for extension in extensions.values())
+        or (last_scene is not None and _has_new_counts(scene, last_scene)),
         told={**_keep_books(scene, known, built), **_leave_behind(view, scene, known, stirred)},
         members_sent=[sent for room in built.values() for sent in room.members_sent],
         scene=scene,
@@ -126,15 +130,24 @@ def _is_same(scene: Scene, request: SlidingRequest) -> bool:
     return scene.lists == request.lists and scene.subscriptions == request.subscriptions
 
 
+def _has_new_counts(scene: Scene, last: Scene) -> bool:
+    """Whether there is a new list, or one with another number of rooms."""
+    lists, before = scene.room_lists, last.room_lists
+    return any(name not in before or len(found.rooms) != len(before[name].rooms) for name, found in lists.items())
+
+
+def _follows_receipts(request: SlidingRequest, view: SyncView) -> bool:
+    return view.since is not None and names.RECEIPTS in request.extensions
+
+
 def _select_stirred(
-    db: Db, request: SlidingRequest, view: SyncView, changes: Mapping[int, RoomChange]
+    db: Db, view: SyncView, changes: Mapping[int, RoomChange], receipts: Iterable[int]
 ) -> dict[int, RoomChange | None]:
     """The rooms in which anything happened that a client may have to be told, by room_nid; at least a key for each."""
     if view.since is None:
         return {}
     stirred: dict[int, RoomChange | None] = dict(changes)
-    if names.RECEIPTS in request.extensions:
-        stirred |= {nid: None for nid in ephemeral.receipt_changes(db, view) if nid not in stirred}
+    stirred |= {nid: None for nid in receipts if nid not in stirred}
     for room_id in account_data.changes(db, view):
         room = find_room(db, room_id)
         # What is global may change lists: direct chats are.
@@ -156,14 +169,24 @@ def _set_scene(
 
 
 def _build_rooms(
-    db: Db, view: SyncView, scene: Scene, known: Mapping[int, ToldRoom], changes: Mapping[int, RoomChange]
+    db: Db,
+    view: SyncView,
+    scene: Scene,
+    known: Mapping[int, ToldRoom],
+    changes: Mapping[int, RoomChange],
+    *,
+    read: Collection[int],
 ) -> dict[int, BuiltRoom]:
-    """The rooms that are asked for and of which there is, or may be, something to tell; by room_nid."""
+    """The rooms that are asked for and of which there is, or may be, something to tell; by room_nid.
+
+    `read` are those in which the user's own marks moved: the client may count what is unread by the server's counts.
+    """
     direct_room_ids = select_direct_rooms(db, view.user_id)
     built: dict[int, BuiltRoom] = {}
     for room_nid, interest in scene.interests.items():
         told = known.get(room_nid)
-        if told is not None and told.told_up_to is None and room_nid not in changes and not _asks_more(told, interest):
+        is_quiet = room_nid not in changes and room_nid not in read
+        if told is not None and told.told_up_to is None and is_quiet and not _asks_more(told, interest):
             continue
         after = _known_up_to(view, told)
         since = None if after is None else replace(view.since or _NOWHERE, position=after)
@@ -174,6 +197,7 @@ def _build_rooms(
             told,
             live_after=view.after,
             direct_room_ids=direct_room_ids,
+            has_new_counts=room_nid in read,
         )
     return built
 

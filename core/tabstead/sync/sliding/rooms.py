@@ -67,6 +67,7 @@ def build_room(
     *,
     live_after: int,
     direct_room_ids: Collection[str],
+    has_new_counts: bool = False,
 ) -> BuiltRoom:
     """One room. The view's `since` is what the client knows of it; `live_after` is the position of its last answer."""
     config = interest.config
@@ -86,7 +87,7 @@ def build_room(
         config.required_state, told.required_state
     )
     if not (change.whole or timeline.events or timeline.limited or state.events or state.gone):
-        return BuiltRoom(entry={})
+        return BuiltRoom(entry={**common, **_build_counts(db, view, change)} if has_new_counts else {})
     entry = {
         **common,
         **_build_facts(db, view, change, touched),
@@ -97,6 +98,7 @@ def build_room(
     if change.whole:
         entry["initial"] = True
     if told.is_expanded:
+        entry["limited"] = True  # it does not go on from what the client has, but takes its place
         entry["expanded_timeline"] = entry["unstable_expanded_timeline"] = True
     if interest.room.room_id in direct_room_ids:
         entry["is_dm"] = True
