@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import re
 import socket
 import sqlite3
 import ssl
@@ -14,36 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from helpers.native_server import NativeServer
+
 TLS = Path(__file__).parent / "tls"
 """A certificate for localhost that nobody else trusts, and its key."""
 
-Serve = Callable[[], "NativeServer"]
-
-
-class NativeServer:
-    """A running child process, and where it listens."""
-
-    def __init__(self, configuration: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tabstead", "serve", "--config", str(configuration)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.url = self.read_url()
-
-    def read_url(self) -> str:
-        """Where it says it listens, in its next line."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        match = re.fullmatch(r"listening on (https?://\S+)\n", line)
-        assert match, self.process.communicate()[1] or line
-        return match[1]
-
-    @property
-    def address(self) -> tuple[str, int]:
-        host, _, port = self.url.partition("://")[2].rpartition(":")
-        return host, int(port)
+Serve = Callable[[], NativeServer]
 
 
 @pytest.fixture
