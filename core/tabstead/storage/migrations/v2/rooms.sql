@@ -84,3 +84,6 @@ CREATE TABLE push_actions (
     actions TEXT NOT NULL,                        -- JSON; a number for usual ones
     PRIMARY KEY (user_nid, room_nid, event_position)
 ) WITHOUT ROWID;
+
+-- The directory has an index of its own now (listed_rooms).
+DROP INDEX rooms_in_directory;
