@@ -127,7 +127,7 @@ test("a new device proves to be Alice's with the key of her secret storage", asy
   tablet = await startEncrypted(await logIn(server, 'alice', { cryptoCallbacks }));
   assert.notEqual(tablet.getDeviceId(), alice.getDeviceId());
   assert.equal(await cryptoOf(tablet).isCrossSigningReady(), false);
-  await cryptoOf(tablet).bootstrapCrossSigning({});
+  await importCrossSigning(tablet);
   assert.ok(await cryptoOf(tablet).isCrossSigningReady());
 
   for (const watcher of [alice, bob]) {
@@ -188,7 +188,7 @@ test('while no device of Alice is there, a dehydrated one takes the keys', async
   const laptop = await startEncrypted(await logIn(server, 'alice', { cryptoCallbacks }));
   await until(() => roomOf(laptop, roomId).findEventById(eventId), 'the laptop has the message');
   assert.equal(contentOf(laptop, roomId, eventId), undefined, 'it has no key yet');
-  await cryptoOf(laptop).bootstrapCrossSigning({});
+  await importCrossSigning(laptop);
   await cryptoOf(laptop).startDehydration();
   await until(() => textOf(laptop, roomId, eventId) === 'Still there?', 'the laptop reads the message');
 });
@@ -206,6 +206,15 @@ function bootstrapCrossSigning(client, username) {
         password: passwordOf(username),
       }),
   });
+}
+
+/**
+ * Take the identity's secrets from the secret storage, once the client knows the identity that they belong to.
+ * @param {MatrixClient} client
+ */
+async function importCrossSigning(client) {
+  assert.ok(await cryptoOf(client).userHasCrossSigningKeys(undefined, true));
+  await cryptoOf(client).bootstrapCrossSigning({});
 }
 
 /** How many keys Alice's backup holds, asked anew. */
