@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tabstead.configuration import Configuration, RateLimits
+from tabstead.configuration import Configuration, RateLimits, Search
 from tabstead.homeserver import Homeserver
 from tabstead.http import Request
 from tabstead.storage.database import Database
@@ -58,9 +58,12 @@ class Filler:
         await self.ask("PUT", f"rooms/{room_id}/send/m.room.message/{number}", content)
 
 
-async def open_filler(path: Path, server_name: str) -> Filler:
+async def open_filler(path: Path, server_name: str, search: Search = Search()) -> Filler:  # noqa: B008 (it is frozen)
     configuration = Configuration(
-        server_name=server_name, base_url=f"http://{server_name}", rate_limits=RateLimits(enabled=False)
+        server_name=server_name,
+        base_url=f"http://{server_name}",
+        rate_limits=RateLimits(enabled=False),
+        search=search,
     )
     database = await Database.open(path)
     return Filler(
@@ -91,11 +94,14 @@ async def fill(path: Path, server_name: str, megabytes: int) -> dict[str, Any]:
 
 
 async def record(path: Path, server_name: str, token: str, room_id: str, events: int) -> list[list[str]]:
-    """The statements of each of so many sends, on a copy of the database."""
+    """The statements of each of so many sends, on a copy of the database.
+
+    Without those of the search index, which is one of FTS5: not every build of SQLite has it.
+    """
     statements: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(path, folder))
-        filler = await open_filler(copy, server_name)
+        filler = await open_filler(copy, server_name, Search(enabled=False))
         filler.token = token
         engine = filler.homeserver.context.database._engine
         assert isinstance(engine, FileEngine)

@@ -22,10 +22,15 @@ def cut_off(db: Db, position: Position, limit: int, circumstances: Circumstances
     if free <= _KEPT or (not position and free <= _KEPT + pages // _SHARE):
         return Progress(used=0, position=None)
     count = min(limit, free - _KEPT)
-    for _ in range(count):  # Python's cursor stops at the first of the empty rows that a greater number yields
-        db.execute("PRAGMA incremental_vacuum(1)").fetchall()
+    shorten(db, count)
     cut = pages - _pragma(db, "page_count")
     return Progress(used=count, position=(free - cut,) if cut else None)
+
+
+def shorten(db: Db, count: int) -> None:
+    """Cut so many free pages off the file. There must be as many."""
+    for _ in range(count):  # Python's cursor stops at the first of the empty rows that a greater number yields
+        db.execute("PRAGMA incremental_vacuum(1)").fetchall()
 
 
 def _pragma(db: Db, name: str) -> int:

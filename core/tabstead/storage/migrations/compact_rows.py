@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from tabstead.protocol.canonical_json import JsonDict
+from tabstead.storage.compaction.free_pages import shorten
 from tabstead.storage.event_codec import (
     decode_content,
     decode_event,
@@ -67,7 +68,7 @@ def _is_there(db: sqlite3.Connection, table: str) -> bool:
 
 def _give_back_space(db: sqlite3.Connection) -> bool:
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
-    db.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+    shorten(db, min(free, _PAGES))
     (still_free,) = db.execute("PRAGMA freelist_count").fetchone()
     return bool(still_free in (0, free))  # a file that can't be cut stays as long as it is
 
