@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { PageFile } from '../../service_worker/page_store/index.js';
+import { ReadAhead } from '../../service_worker/page_store/read_ahead.js';
 import { injectAccidents, watchWrites } from './helpers/faulty_indexed_db.mjs';
 
 const PAGE = 4096;
@@ -170,6 +171,12 @@ test('misses that follow each other down the file are read ahead, too', async ()
   for (let page = 4095; page >= 0; page--) await read(file, page);
   assert.ok(file.figures().misses < 30);
   await file.close();
+});
+
+test('misses to and fro load little beside themselves', () => {
+  const readAhead = new ReadAhead(64);
+  const loaded = Array.from({ length: 40 }, (_, turn) => readAhead.plan([turn % 2 ? 100 : 98], 1000)[0]);
+  assert.ok(loaded.every(([first, last]) => last - first < 2));
 });
 
 test('a small file is wholly in memory once it is warm', async () => {
