@@ -28,6 +28,9 @@ _NOTED: Final = "state_references"
 _SIGN: Final = 1 << SNAPSHOTS - 1
 """SQLite's integers have a sign: the last snapshot's bit."""
 
+_REFERENCES_PER_UNIT: Final = 32
+"""So many are noted in the time of one unit of a sweep."""
+
 
 def note_references(db: Db, position: Position, limit: int, circumstances: Circumstances) -> Progress:
     """Note which snapshots the next events refer to. A unit is an event."""
@@ -50,12 +53,14 @@ def note_references(db: Db, position: Position, limit: int, circumstances: Circu
 def sweep_epochs(db: Db, position: Position, limit: int, circumstances: Circumstances) -> Progress:
     """Delete what is not in use of the next epochs. A unit is an epoch looked at, or a chunk of entries.
 
-    The position is an epoch's number and, within one, the chunk to go on with.
+    References that came meanwhile are noted first; they are cheap, and a slice must take more of them than events come
+    between two slices, or it never gets to an epoch. The position is an epoch's number and, within one, the chunk to go
+    on with.
     """
-    noted = note_references(db, START, limit, circumstances)
+    noted = note_references(db, START, limit * _REFERENCES_PER_UNIT, circumstances)
+    used = -(-noted.used // _REFERENCES_PER_UNIT)
     if noted.position is not None:
-        return Progress(used=noted.used, position=position)
-    used = noted.used
+        return Progress(used=used, position=position)
     at: Position | None = position
     while at is not None and used < limit:
         cost, at = _sweep(db, at, limit - used)
