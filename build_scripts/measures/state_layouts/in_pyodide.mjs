@@ -6,11 +6,11 @@ import { ROOT, startPyodide } from '../../site/pyodide_in_node.mjs';
 const [layout, workload, scale] = process.argv.slice(2);
 const [version] = readdirSync(`${ROOT}.venv/lib`);
 
-/** The folders on Python's path, and the one package in pure Python that the core imports for the protocol. */
+/** The folders on Python's path; of the environment's packages, those in pure Python can be imported. */
 const FOLDERS = {
   '/core': `${ROOT}core`,
   '/measures': `${ROOT}build_scripts/measures`,
-  '/packages/canonicaljson': `${ROOT}.venv/lib/${version}/site-packages/canonicaljson`,
+  '/packages': `${ROOT}.venv/lib/${version}/site-packages`,
 };
 
 const python = await startPyodide();
@@ -18,7 +18,7 @@ for (const [folder, root] of Object.entries(FOLDERS)) {
   python.FS.mkdirTree(folder);
   python.FS.mount(python.FS.filesystems.NODEFS, { root }, folder);
 }
-python.runPython('import sys; sys.dont_write_bytecode = True; sys.path[:0] = ["/core", "/measures", "/packages"]');
+python.runPython('import sys; sys.dont_write_bytecode = True; sys.path += ["/core", "/measures", "/packages"]');
 try {
   console.log(python.pyimport('state_layouts.figures').measure_as_json(layout, workload, Number(scale)));
 } catch (error) {
