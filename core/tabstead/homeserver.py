@@ -40,6 +40,7 @@ from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.long_poll import LongPoll
 from tabstead.sync.sliding.sliding_sync import SlidingSync
+from tabstead.sync.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,12 @@ class Homeserver:
         name = configuration.server_name
         signing_key, position = await database.write(lambda db: (_identify(db, name), select_position(db)))
         notifier, typing_users = Notifier(position), TypingUsers(now_ms)
+        waiting = Waiting(
+            notifier=notifier,
+            typing_users=typing_users,
+            now_ms=now_ms,
+            timeout_cap_ms=configuration.sync_timeout_cap_ms,
+        )
         context = Context(
             configuration=configuration,
             database=database,
@@ -99,18 +106,10 @@ class Homeserver:
             notifier=notifier,
             typing_users=typing_users,
             long_poll=LongPoll(
-                database=database,
-                notifier=notifier,
-                typing_users=typing_users,
-                now_ms=now_ms,
-                timeout_cap_ms=configuration.sync_timeout_cap_ms,
+                database=database, notifier=notifier, typing_users=typing_users, now_ms=now_ms, waiting=waiting
             ),
             sliding_sync=SlidingSync(
-                database=database,
-                notifier=notifier,
-                typing_users=typing_users,
-                now_ms=now_ms,
-                timeout_cap_ms=configuration.sync_timeout_cap_ms,
+                database=database, notifier=notifier, typing_users=typing_users, now_ms=now_ms, waiting=waiting
             ),
             thumbnailer=thumbnailer,
             outbound=outbound,

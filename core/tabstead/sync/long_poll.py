@@ -52,15 +52,13 @@ class LongPoll:
         notifier: Notifier,
         typing_users: TypingUsers,
         now_ms: Callable[[], int],
-        timeout_cap_ms: int | None,
+        waiting: Waiting,
     ) -> None:
         self._database = database
         self._notifier = notifier
         self._typing_users = typing_users
         self._now_ms = now_ms
-        self._waiting = Waiting(
-            notifier=notifier, typing_users=typing_users, now_ms=now_ms, timeout_cap_ms=timeout_cap_ms
-        )
+        self._waiting = waiting
         self._members_sent = MembersSentToDevices()
 
     async def answer(self, request: SyncRequest, timeout_ms: int) -> JsonDict:

@@ -70,15 +70,13 @@ class SlidingSync:
         notifier: Notifier,
         typing_users: TypingUsers,
         now_ms: Callable[[], int],
-        timeout_cap_ms: int | None,
+        waiting: Waiting,
     ) -> None:
         self._database = database
         self._notifier = notifier
         self._typing_users = typing_users
         self._now_ms = now_ms
-        self._waiting = Waiting(
-            notifier=notifier, typing_users=typing_users, now_ms=now_ms, timeout_cap_ms=timeout_cap_ms
-        )
+        self._waiting = waiting
         self._members_sent = MembersSentToDevices()
         self._memory = EventMemory()
         self._scenes: OrderedDict[tuple[int, int], Scene] = OrderedDict()
