@@ -73,7 +73,7 @@ class UrlPreviewer:
             try:
                 properties, image = await self._look_at(url, language)
             except OutboundFailed as error:
-                await self._database.write(lambda db: insert_preview(db, url, None, None, now_ms))
+                await self._database.write(lambda db: insert_preview(db, url, None, now_ms))
                 raise NotFound(f"There is no preview: {error}") from error
             return await self._keep(url, properties, image, now_ms)
 
@@ -151,7 +151,7 @@ class UrlPreviewer:
                     filename=None,
                     now_ms=now_ms,
                 )
-            insert_preview(db, url, preview, media_id, now_ms)
+            insert_preview(db, url, preview, now_ms)
             delete_old_previews(db, fetched_before_ts=now_ms - KEPT_MS, limit=10)
 
         await self._database.write(insert)

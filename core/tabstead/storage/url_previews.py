@@ -21,11 +21,11 @@ def find_preview(db: Db, url: str) -> StoredPreview | None:
     return StoredPreview(fetched_ts=row[0], preview=None if row[1] is None else json.loads(row[1]))
 
 
-def insert_preview(db: Db, url: str, preview: dict[str, Any] | None, media_id: str | None, now_ms: int) -> None:
+def insert_preview(db: Db, url: str, preview: dict[str, Any] | None, now_ms: int) -> None:
     """Keep what was found, in place of what was found before. An image of before stays: clients still show it."""
     db.execute(
-        "INSERT OR REPLACE INTO url_previews (url, fetched_ts, preview, media_id) VALUES (?, ?, ?, ?)",
-        (url, now_ms, None if preview is None else json.dumps(preview), media_id),
+        "INSERT OR REPLACE INTO url_previews (url, fetched_ts, preview) VALUES (?, ?, ?)",
+        (url, now_ms, None if preview is None else json.dumps(preview)),
     )
 
 
