@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { askWorker, launch, makeProfile, openControlledPage, serveDist } from '../helpers/browser.mjs';
+import { askWorker, killBrowser, launch, makeProfile, openControlledPage, serveDist } from '../helpers/browser.mjs';
 import { register } from '../helpers/matrix.mjs';
 import {
   Books,
@@ -162,9 +162,7 @@ test(`nothing is lost when the browser is killed ${KILLS} times while it compact
     await startSending(page, person, roomId, books, { writers: WRITERS, prefix: `browser ${kill}` });
     await acknowledged;
     await sleep(between(0, 1500));
-    const ended = new Promise((resolve) => browser.process()?.once('exit', resolve));
-    browser.process()?.kill('SIGKILL');
-    await ended;
+    await killBrowser(browser);
   }
   const browser = await launch('chromium', { userDataDir: profile });
   t.after(() => browser.close());

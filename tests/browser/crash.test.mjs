@@ -13,7 +13,7 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { launch, makeProfile, openControlledPage, serveDist } from '../helpers/browser.mjs';
+import { killBrowser, launch, makeProfile, openControlledPage, serveDist } from '../helpers/browser.mjs';
 import { register } from '../helpers/matrix.mjs';
 import {
   Books,
@@ -75,9 +75,7 @@ test(`nothing is lost when the browser is killed ${KILLS} times`, async (t) => {
     await startSending(page, person, roomId, books, { writers: WRITERS, prefix: `browser ${kill}` });
     await acknowledged;
     await sleep(between(0, 300));
-    const ended = new Promise((resolve) => browser.process()?.once('exit', resolve));
-    browser.process()?.kill('SIGKILL');
-    await ended;
+    await killBrowser(browser);
   }
   const browser = await launch('chromium', { userDataDir: profile });
   t.after(() => browser.close());

@@ -86,6 +86,16 @@ export async function launch(name, { userDataDir, args = [] } = {}) {
 }
 
 /**
+ * Kill a browser as a power cut would, and wait until it is gone.
+ * @param {import('puppeteer-core').Browser} browser
+ */
+export async function killBrowser(browser) {
+  const ended = new Promise((resolve) => browser.process()?.once('exit', resolve));
+  browser.process()?.kill('SIGKILL');
+  await ended;
+}
+
+/**
  * Serve the built site, with the tests' own pages in `test/` below it.
  * @param {{ mounts?: Record<string, string>, port?: number, others?: string[] }} [options]  other folders than the site at
  *   `/`; the object may be changed while they are served. `others` are origins that the worker may ask
