@@ -23,6 +23,7 @@
     │   │   ├── MissingToken                 M_MISSING_TOKEN
     │   │   ├── UnknownToken                 M_UNKNOWN_TOKEN
     │   │   ├── UserLocked                   M_USER_LOCKED, as a soft logout
+    │   │   ├── Unsigned                     M_UNAUTHORIZED: another server's request, without a signature that holds
     │   │   └── InteractiveAuthRequired      the body of user-interactive authentication
     │   ├── Forbidden                    403 M_FORBIDDEN
     │   │   ├── UserDeactivated              M_USER_DEACTIVATED
@@ -40,7 +41,9 @@
     │   └── StorageUnavailable           503 M_UNKNOWN: nothing was written, try again
     ├── OutboundFailed               another server can't be asked, or not in time: what that means, its asker knows
     │   ├── OutboundRefused              its address is not one to connect to
-    │   └── OutboundTooLarge             its answer is bigger than the asker wants
+    │   ├── OutboundTooLarge             its answer is bigger than the asker wants
+    │   ├── PeerRefused                  another homeserver answers with an error
+    │   └── PeerMisbehaved               another homeserver answers with nonsense
     ├── InvalidConfiguration         the operator's file says something impossible: refuse to start
     ├── ServerNameMismatch           the database is another server's: refuse to open it
     ├── DatabaseTooNew               the database was written by a newer Tabstead: refuse to open it
@@ -76,6 +79,21 @@ class OutboundRefused(OutboundFailed):
 
 class OutboundTooLarge(OutboundFailed):
     """The answer is bigger than its asker wants."""
+
+
+class PeerRefused(OutboundFailed):
+    """Another homeserver answered with an error: a status, and what its body says if it is a Matrix error."""
+
+    def __init__(self, message: str, *, status: int, errcode: str, sentence: str, body: Mapping[str, Any]) -> None:
+        super().__init__(f"{message} {errcode}: {sentence}" if sentence else message)
+        self.status = status
+        self.errcode = errcode
+        self.sentence = sentence
+        self.body = body
+
+
+class PeerMisbehaved(OutboundFailed):
+    """Another homeserver's answer is not what was asked for."""
 
 
 class ServerNameMismatch(TabsteadError):
@@ -221,6 +239,12 @@ class UserLocked(Unauthenticated):
 
     def to_json(self) -> dict[str, Any]:
         return {**super().to_json(), "soft_logout": True}
+
+
+class Unsigned(Unauthenticated):
+    """A request of another server carries no signature that holds."""
+
+    errcode = "M_UNAUTHORIZED"
 
 
 class InteractiveAuthRequired(Unauthenticated):

@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tabstead.client_api import ROUTES
 from tabstead.client_api.call import Context
 from tabstead.client_api.rate_limits import RateLimiter
 from tabstead.client_api.routes import build_router
 from tabstead.configuration import Configuration
-from tabstead.errors import MatrixError, ServerNameMismatch, StorageFull
+from tabstead.errors import MatrixError, ServerNameMismatch, StorageFull, Unrecognized
 from tabstead.http import Request, Response, json_response
 from tabstead.mail import Mailer
 from tabstead.media.thumbnails import Thumbnailer
@@ -35,6 +35,7 @@ from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life
 from tabstead.storage.positions import select_position
 from tabstead.storage.server_facts import find_fact, insert_fact
+from tabstead.streams.commits import Commits
 from tabstead.streams.followers import Follower, follow
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
@@ -42,12 +43,18 @@ from tabstead.sync.long_poll import LongPoll
 from tabstead.sync.sliding.sliding_sync import SlidingSync
 from tabstead.sync.waiting import Waiting
 
+if TYPE_CHECKING:  # loaded where there is a transport
+    from tabstead.federation.federation import Federation
+    from tabstead.federation.transport import Transport
+
 logger = logging.getLogger(__name__)
 
 _KEY_FACT: Final = "signing_key_seed"
 _KEY_ID_FACT: Final = "signing_key_id"
 _DEFAULT_KEY_ID: Final = "ed25519:1"
 _NAME_FACT: Final = "server_name"
+
+_FEDERATION_PATHS: Final = ("/_matrix/federation/", "/_matrix/key/")
 
 _ROUTER: Final = build_router(*ROUTES)
 """Built with the module: a worker finds it in its memory snapshot whenever it wakes."""
@@ -78,11 +85,13 @@ class Homeserver:
         thumbnailer: Thumbnailer | None = None,
         outbound: Outbound | None = None,
         mailer: Mailer | None = None,
+        transport: "Transport | None" = None,
     ) -> "Homeserver":
         """Bring the database's homeserver to life; a new database gets a signing key and the configured server name.
 
-        `now_ms` is the time in milliseconds since the Unix epoch. Raises ServerNameMismatch when the database has
-        another name: it is in every identifier there, so it can't change.
+        `now_ms` is the time in milliseconds since the Unix epoch; without a `transport` no other server is known.
+        Raises ServerNameMismatch when the database has another name: it is in every identifier there, so it can't
+        change.
         """
         name = configuration.server_name
         signing_key, position = await database.write(lambda db: (_identify(db, name), select_position(db)))
@@ -93,17 +102,18 @@ class Homeserver:
             now_ms=now_ms,
             timeout_cap_ms=configuration.sync_timeout_cap_ms,
         )
+        local = LocalServer(
+            name=name, signing_key=signing_key, now_ms=now_ms, followers=_build_followers(configuration, now_ms)
+        )
+        commits = Commits(database=database, notifier=notifier)
         context = Context(
             configuration=configuration,
             database=database,
-            local_server=LocalServer(
-                name=name,
-                signing_key=signing_key,
-                now_ms=now_ms,
-                followers=_build_followers(configuration, now_ms),
-            ),
+            commits=commits,
+            local_server=local,
             now_ms=now_ms,
             notifier=notifier,
+            federation=None if transport is None else _build_federation(local, commits, transport),
             typing_users=typing_users,
             long_poll=LongPoll(
                 database=database, notifier=notifier, typing_users=typing_users, now_ms=now_ms, waiting=waiting
@@ -141,8 +151,26 @@ class Homeserver:
         return replace(response, headers={**CORS_HEADERS, **response.headers})
 
     async def _answer(self, request: Request) -> Response:
+        if request.path.startswith(_FEDERATION_PATHS):
+            return await self._answer_server(request)
         match = _ROUTER.match(request.method, request.path)
         return await match.endpoint.answer(self.context, replace(request, path_parameters=match.parameters))
+
+    async def _answer_server(self, request: Request) -> Response:
+        from tabstead import federation_api  # no client needs it
+
+        context = self.context
+        if context.federation is None:
+            raise Unrecognized("This server does not federate.")
+        return await federation_api.answer(
+            federation_api.FederationContext(
+                configuration=context.configuration,
+                federation=context.federation,
+                typing_users=context.typing_users,
+                now_ms=context.now_ms,
+            ),
+            request,
+        )
 
     async def follow(self) -> None:
         """Do by itself what events and the time bring, until `drain`: an edge runs this beside the requests."""
@@ -161,6 +189,8 @@ class Homeserver:
             from tabstead.push.gateway import PushGateway  # no request needs it
 
             followers.append(PushGateway(database=context.database, outbound=context.outbound, now_ms=context.now_ms))
+        if context.federation is not None:
+            followers += context.federation.build_followers()
         return followers
 
     def drain(self) -> None:
@@ -173,7 +203,15 @@ class Homeserver:
         self.drain()
         if self.context.outbound is not None:
             await self.context.outbound.close()
+        if self.context.federation is not None:
+            await self.context.federation.close()
         await self.context.database.close()
+
+
+def _build_federation(server: LocalServer, commits: Commits, transport: "Transport") -> "Federation":
+    from tabstead.federation.federation import build_federation
+
+    return build_federation(server, commits, transport)
 
 
 def _build_url_previewer(

@@ -24,6 +24,7 @@ from tabstead.accounts.access import Grant
 from tabstead.accounts.devices import NewDevice, log_in
 from tabstead.accounts.registration import create_user
 from tabstead.configuration import Configuration, RateLimits, Registration
+from tabstead.federation.transport import Transport
 from tabstead.homeserver import Homeserver
 from tabstead.http import Request, Response
 from tabstead.mail import Mailer
@@ -76,6 +77,8 @@ class TestServer:
         """What it asks other servers with, from its next start on."""
         self.mailer: Mailer | None = None
         """What it sends email with, likewise."""
+        self.transport: Transport | None = None
+        """What it asks other homeservers with, likewise."""
         self.homeserver: Homeserver
 
     @classmethod
@@ -86,13 +89,14 @@ class TestServer:
         *,
         outbound: Outbound | None = None,
         mailer: Mailer | None = None,
+        transport: Transport | None = None,
         **configuration: Any,
     ) -> "TestServer":
         """Start a server whose database lies in the folder; guests may register, and nothing is rate limited."""
         options = {"registration": Registration(guests=True), "rate_limits": RateLimits(enabled=False)} | configuration
         settled = Configuration(server_name=server_name, base_url=f"https://{server_name}", **options)
         server = cls(folder / f"{server_name}.sqlite", settled, Clock())
-        server.outbound, server.mailer = outbound, mailer
+        server.outbound, server.mailer, server.transport = outbound, mailer, transport
         await server.start()
         return server
 
@@ -103,6 +107,7 @@ class TestServer:
             now_ms=self.clock,
             outbound=self.outbound,
             mailer=self.mailer,
+            transport=self.transport,
         )
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tabstead.accounts.access import Requester, authenticate, record_use
 from tabstead.client_api.rate_limits import RateLimiter
@@ -17,11 +17,14 @@ from tabstead.outbound import Outbound
 from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life, insert_answer, take_answer
-from tabstead.storage.positions import select_position
+from tabstead.streams.commits import Commits
 from tabstead.streams.notifier import Notifier
 from tabstead.streams.typing_users import TypingUsers
 from tabstead.sync.long_poll import LongPoll
 from tabstead.sync.sliding.sliding_sync import SlidingSync
+
+if TYPE_CHECKING:  # loaded where there is a transport
+    from tabstead.federation.federation import Federation
 
 Result = TypeVar("Result")
 
@@ -43,6 +46,7 @@ class Context:
 
     configuration: Configuration
     database: Database
+    commits: Commits
     local_server: LocalServer
     now_ms: Callable[[], int]
     notifier: Notifier
@@ -53,6 +57,8 @@ class Context:
     outbound: Outbound | None
     """None: no other server can be asked."""
     url_previewer: UrlPreviewer | None
+    federation: "Federation | None"
+    """None: no other homeserver is known."""
     mailer: Mailer | None
     """None: no email can be sent."""
     life: Life
@@ -60,9 +66,7 @@ class Context:
 
     async def write(self, work: Callable[[Db], Result]) -> Result:
         """Run a write transaction; once it is durable, wake those who wait for news."""
-        result, position = await self.database.write(lambda db: (work(db), select_position(db)))
-        self.notifier.advance(position)
-        return result
+        return await self.commits.write(work)
 
     async def write_once(self, request: Request, work: Callable[[Db], Response]) -> Response:
         """The same for a request, which is carried out once even when a browser dispatches it twice.

@@ -1,0 +1,49 @@
+"""The parts that talk with other servers, put together: what an edge with a transport gives the homeserver."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tabstead.federation.client import FederationClient
+from tabstead.federation.key_ring import KeyRing
+from tabstead.federation.transport import Transport
+from tabstead.rooms.local_server import LocalServer
+from tabstead.storage.database import Db
+from tabstead.streams.commits import Commits
+from tabstead.streams.followers import Follower
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """What endpoints and followers work with."""
+
+    server: LocalServer
+    commits: Commits
+    client: FederationClient
+    key_ring: KeyRing
+
+    async def read(self, work: Callable[[Db], T]) -> T:
+        return await self.commits.database.read(work)
+
+    async def write(self, work: Callable[[Db], T]) -> T:
+        """Run a write transaction; once it is durable, wake those who wait for news."""
+        return await self.commits.write(work)
+
+    def build_followers(self) -> list[Follower]:
+        """What goes on between requests."""
+        return []
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+def build_federation(server: LocalServer, commits: Commits, transport: Transport) -> Federation:
+    client = FederationClient(server, transport)
+    return Federation(
+        server=server,
+        commits=commits,
+        client=client,
+        key_ring=KeyRing(server, commits.database, client),
+    )

@@ -1,0 +1,24 @@
+"""/_matrix/federation, /_matrix/key: one module per section of the server-server API.
+
+An endpoint parses, calls one function, shapes the answer. Its docstring begins with the method and the path.
+"""
+
+from typing import Final
+
+from tabstead.federation_api import keys, queries, server
+from tabstead.federation_api.call import FederationContext
+from tabstead.federation_api.routes import answer_with, build_router
+from tabstead.http import Request, Response
+
+__all__ = ["FederationContext", "answer"]
+
+_ROUTER: Final = build_router(
+    keys.routes,
+    queries.routes,
+    server.routes,
+)
+
+
+async def answer(context: FederationContext, request: Request) -> Response:
+    """Answer a request of another server. Raises MatrixError."""
+    return await answer_with(_ROUTER, context, request)
