@@ -10,7 +10,8 @@ import pytest
 
 from helpers.http_peer import Peer
 from tabstead.errors import OutboundFailed, OutboundRefused, OutboundTooLarge
-from tabstead.native.httpx_outbound import HttpxOutbound, is_public
+from tabstead.native.allowed_addresses import is_public
+from tabstead.native.httpx_outbound import HttpxOutbound
 from tabstead.outbound import OutboundRequest
 
 TLS = Path(__file__).parent / "tls"
@@ -88,6 +89,9 @@ async def test_unless_the_operator_allows_it_and_then_in_each_redirect(peer: Pee
     assert f"Host: localhost:{peer.port}" in peer.received[0], "the other server sees the name that was asked for"
     with pytest.raises(OutboundRefused):
         await outbound.send(OutboundRequest(url=peer.url("/away"), public_only=True, max_redirects=5))
+    peer.redirect("/here", "/")
+    said = await outbound.send(OutboundRequest(url=peer.url("/here", "localhost"), public_only=True, max_redirects=1))
+    assert said.url == peer.url(host="localhost"), "a relative redirect stays with the name"
     await outbound.close()
 
 

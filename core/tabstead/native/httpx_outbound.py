@@ -6,32 +6,29 @@ pool tells connections apart by their address. Answers are asked for unencoded: 
 """
 
 import asyncio
-import ipaddress
-import socket
 import ssl
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from pathlib import Path
+from typing import Final
 
 import certifi
 import httpx
 
-from tabstead.errors import OutboundFailed, OutboundRefused, OutboundTooLarge
+from tabstead.errors import OutboundFailed, OutboundTooLarge
+from tabstead.native.allowed_addresses import AllowedAddresses, Network
 from tabstead.outbound import OutboundRequest, OutboundResponse
 
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_USER_AGENT: Final = "Tabstead"
+USER_AGENT: Final = "Tabstead"
 
 
 class HttpxOutbound:
     """The native server's Outbound. `allowed` networks count as public."""
 
     def __init__(self, allowed: Sequence[Network] = (), *, certificates: ssl.SSLContext | None = None) -> None:
-        context = certificates or _default_certificates()
+        context = certificates or trusted_certificates()
+        self._addresses = AllowedAddresses(allowed)
         self._pooled = httpx.AsyncClient(verify=context, trust_env=False)
-        self._checked = httpx.AsyncClient(transport=_PublicTransport(allowed, context), trust_env=False)
+        self._checked = httpx.AsyncClient(transport=_PublicTransport(self._addresses, context), trust_env=False)
 
     async def send(self, request: OutboundRequest) -> OutboundResponse:
         client = self._checked if request.public_only else self._pooled
@@ -46,54 +43,35 @@ class HttpxOutbound:
     async def close(self) -> None:
         await self._pooled.aclose()
         await self._checked.aclose()
+        self._addresses.close()
 
 
 class _PublicTransport(httpx.AsyncBaseTransport):
     """Connects to checked addresses alone."""
 
-    def __init__(self, allowed: Sequence[Network], certificates: ssl.SSLContext) -> None:
-        self._allowed = allowed
+    def __init__(self, addresses: AllowedAddresses, certificates: ssl.SSLContext) -> None:
+        self._addresses = addresses
         one_request_each = httpx.Limits(max_keepalive_connections=0)
         self._inner = httpx.AsyncHTTPTransport(verify=certificates, trust_env=False, limits=one_request_each)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         name = request.url.host
-        request.extensions = {**request.extensions, "sni_hostname": name}
-        request.url = request.url.copy_with(host=str(await self._find_address(name, request.url.port)))
-        return await self._inner.handle_async_request(request)
-
-    async def _find_address(self, name: str, port: int | None) -> Address:
-        """An address of this name; all that it has must be allowed. Raises OutboundRefused, OutboundFailed."""
-        loop = asyncio.get_running_loop()
-        try:
-            found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise OutboundFailed(f"{name} has no address.") from error
-        addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
-        if not all(self._is_allowed(address) for address in addresses):
-            raise OutboundRefused(f"{name} is not at a public address.")
-        return addresses[0]
-
-    def _is_allowed(self, address: Address) -> bool:
-        return is_public(address) or any(address in network for network in self._allowed)
+        address, *_ = await self._addresses.find(name, request.url.port)
+        connecting = httpx.Request(
+            request.method,
+            request.url.copy_with(host=str(address)),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": name},
+        )
+        return await self._inner.handle_async_request(connecting)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
-def is_public(address: Address) -> bool:
-    """Whether an address is anybody's to reach; of one that wraps an IPv4 address, whether that is."""
-    if isinstance(address, ipaddress.IPv6Address):
-        wrapped = address.ipv4_mapped or address.sixtofour or (address.teredo and address.teredo[1])
-        if address in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if wrapped:
-            return is_public(wrapped)
-    return address.is_global and not address.is_multicast
-
-
 async def _exchange(client: httpx.AsyncClient, request: OutboundRequest) -> OutboundResponse:
-    headers = {"user-agent": _USER_AGENT, **request.headers, "accept-encoding": "identity"}
+    headers = {"user-agent": USER_AGENT, **request.headers, "accept-encoding": "identity"}
     following: httpx.Request | None = client.build_request(
         request.method, request.url, headers=headers, content=request.body
     )
@@ -134,8 +112,10 @@ def _host(url: str) -> str:
         return "This URL"
 
 
-def _default_certificates() -> ssl.SSLContext:
-    """The system's authorities with those of certifi, for a machine that has none."""
+def trusted_certificates(authorities: Path | None = None) -> ssl.SSLContext:
+    """Trust these authorities, in PEM, or else the system's with those of certifi, for a machine that has none."""
+    if authorities is not None:
+        return ssl.create_default_context(cafile=authorities)
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
