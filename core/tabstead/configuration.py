@@ -165,6 +165,25 @@ class WellKnown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """Which other homeservers there are to this one, and what it tells them."""
+
+    address: str | None = None
+    """The server name that `/.well-known/matrix/server` delegates to."""
+    key_servers: tuple[str, ...] = ()
+    """Notaries that are believed what they say of the keys of a server that can't be asked."""
+    allowed_servers: tuple[str, ...] = ()
+    """None named: all."""
+    blocked_servers: tuple[str, ...] = ()
+
+    def allows(self, server_name: str) -> bool:
+        """Whether to talk with a server at all."""
+        if server_name in self.blocked_servers:
+            return False
+        return not self.allowed_servers or server_name in self.allowed_servers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
     """Somebody to turn to."""
 
@@ -207,6 +226,7 @@ class Configuration:
     well_known: WellKnown = field(default_factory=WellKnown)
     support: Support = field(default_factory=Support)
     search: Search = field(default_factory=Search)
+    federation: Federation = field(default_factory=Federation)
 
 
 _EXPECTED: Final[Mapping[type, str]] = {

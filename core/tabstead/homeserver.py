@@ -113,7 +113,7 @@ class Homeserver:
             local_server=local,
             now_ms=now_ms,
             notifier=notifier,
-            federation=None if transport is None else _build_federation(local, commits, transport),
+            federation=None if transport is None else _build_federation(configuration, local, commits, transport),
             typing_users=typing_users,
             long_poll=LongPoll(
                 database=database, notifier=notifier, typing_users=typing_users, now_ms=now_ms, waiting=waiting
@@ -208,10 +208,12 @@ class Homeserver:
         await self.context.database.close()
 
 
-def _build_federation(server: LocalServer, commits: Commits, transport: "Transport") -> "Federation":
+def _build_federation(
+    configuration: Configuration, server: LocalServer, commits: Commits, transport: "Transport"
+) -> "Federation":
     from tabstead.federation.federation import build_federation
 
-    return build_federation(server, commits, transport)
+    return build_federation(configuration.federation, server, commits, transport)
 
 
 def _build_url_previewer(

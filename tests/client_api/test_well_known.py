@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from helpers.homeserver import TestServer
-from tabstead.configuration import Contact, Support, WellKnown
+from tabstead.configuration import Contact, Federation, Support, WellKnown
 
 
 async def test_clients_find_the_api_and_what_the_operator_adds(tmp_path: Path) -> None:
@@ -17,6 +17,15 @@ async def test_clients_find_the_api_and_what_the_operator_adds(tmp_path: Path) -
         "org.example.app": {"colour": "green"},
     }
     await server.close()
+
+
+async def test_other_servers_find_where_this_one_is(tmp_path: Path) -> None:
+    server = await TestServer.open(tmp_path, federation=Federation(address="matrix.tab.test:443"))
+    assert await server.anonymous().get("/.well-known/matrix/server") == {"m.server": "matrix.tab.test:443"}
+    await server.close()
+    plain = await TestServer.open(tmp_path, "plain.test")
+    assert await plain.anonymous().refused("GET", "/.well-known/matrix/server") == (404, "M_NOT_FOUND")
+    await plain.close()
 
 
 async def test_users_find_whom_to_turn_to(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ import pytest
 
 from helpers.federation import Network
 from helpers.homeserver import TestServer
+from tabstead.configuration import Federation
+from tabstead.errors import OutboundRefused
 from tabstead.federation.client import Question
 from tabstead.http import Request
+from tabstead.protocol.identifiers import ServerName
 from tabstead.protocol.request_auth import SignedRequest, encode_authorization
 from tabstead.protocol.signatures import SigningKey
 
@@ -75,3 +78,17 @@ async def test_a_server_that_cannot_be_asked_for_its_key_is_not_believed(network
     await right.register("a")
     network.cut("left.test", "right.test")
     assert await ask(right, sign(left)) == (401, "M_UNAUTHORIZED")
+
+
+async def test_who_is_blocked_is_neither_answered_nor_asked(network: Network, tmp_path: Path) -> None:
+    left = network.servers["left.test"]
+    for options in (Federation(blocked_servers=("left.test",)), Federation(allowed_servers=("right.test",))):
+        name = f"{len(network.servers)}.test"
+        guarded = await network.open(tmp_path, name, federation=options)
+        await guarded.register("a")
+        federation = guarded.homeserver.context.federation
+        assert federation is not None
+        with pytest.raises(OutboundRefused):
+            await federation.client.ask(ServerName("left.test"), Question(method="GET", path="/"))
+        assert await ask(guarded, sign(left, destination=name)) == (403, "M_FORBIDDEN")
+        assert {request.destination for origin, request in network.requests if origin == name} == set()

@@ -47,6 +47,17 @@ def test_https_alone_opens_no_plain_port() -> None:
     assert listen.tls_certificate == FOLDER / "c.pem"
 
 
+def test_other_servers_are_talked_with_unless_the_file_says_otherwise() -> None:
+    assert parse('server_name = "a"').federation.enabled
+    text = 'server_name = "a"\n[federation]\nblocked_servers = ["b"]\ncertificate_authorities = "ca.pem"'
+    settings = parse(text)
+    assert settings.federation.certificate_authorities == FOLDER / "ca.pem"
+    federation = settings.build_configuration().federation
+    assert (federation.allows("b"), federation.allows("c")) == (False, True)
+    only = parse('server_name = "a"\n[federation]\nallowed_servers = ["b"]').build_configuration().federation
+    assert (only.allows("b"), only.allows("c")) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -88,7 +99,11 @@ def test_https_alone_opens_no_plain_port() -> None:
             'server_name = "a"\n[outbound]\nallowed_networks = ["::1/128", 3]',
             "outbound.allowed_networks[1] must be a string, not 3.",
         ),
-        ('server_name = "a"\nfederation = 1', "federation must be a table, not 1."),
+        ('server_name = "a"\nappservices = 1', "appservices must be a table, not 1."),
+        (
+            'server_name = "a"\n[federation]\nblocked_servers = ["https://b"]',
+            "federation: address, key_servers, allowed_servers and blocked_servers must be server names.",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_path(text: str, problem: str) -> None:
@@ -106,8 +121,8 @@ def test_broken_toml_and_a_missing_file_are_problems_too(tmp_path: Path) -> None
 
 
 def test_reserved_tables_may_hold_anything() -> None:
-    settings = parse('server_name = "a"\n[federation]\nanything = [1]\n[appservices.irc]\nurl = "x"')
-    assert settings.federation == {"anything": [1]}
+    settings = parse('server_name = "a"\n[appservices.irc]\nurl = "x"')
+    assert settings.appservices == {"irc": {"url": "x"}}
 
 
 def options(kind: type[Any] = Settings, path: str = "") -> set[str]:

@@ -1,6 +1,7 @@
 """What the server's name leads to: the address of its API, whom to turn to, a policy server's keys.
 
-Client-Server API, § Well-known URIs, § Server contacts, § Policy Servers. Where nothing is configured there is nothing.
+Client-Server API, § Well-known URIs, § Server contacts, § Policy Servers; server-server API, § Server discovery. Where
+nothing is configured there is nothing.
 """
 
 from tabstead.client_api.call import Access, Call
@@ -21,6 +22,15 @@ def get_client(call: Call, db: Db) -> Response:
     if configuration.well_known.identity_server is not None:
         answer["m.identity_server"] = {"base_url": configuration.well_known.identity_server}
     return json_response(answer)
+
+
+@routes.read("GET", "/.well-known/matrix/server", access=Access.NONE)
+def get_server(call: Call, db: Db) -> Response:
+    """GET /.well-known/matrix/server. Server-server API, § Server discovery."""
+    address = call.context.configuration.federation.address
+    if address is None:
+        raise NotFound("This server's name leads to it.")
+    return json_response({"m.server": address})
 
 
 @routes.read("GET", "/.well-known/matrix/support", access=Access.NONE)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from tabstead.errors import MatrixError, PeerMisbehaved, PeerRefused
+from tabstead import configuration
+from tabstead.errors import MatrixError, OutboundRefused, PeerMisbehaved, PeerRefused
 from tabstead.federation.transport import FederationRequest, FederationResponse, Transport
 from tabstead.http import parse_json
 from tabstead.protocol.canonical_json import JsonDict, encode_canonical_json
@@ -44,9 +45,10 @@ def federation_path(version: str, *segments: str) -> str:
 class FederationClient:
     """Asks other servers in this server's name."""
 
-    def __init__(self, server: LocalServer, transport: Transport) -> None:
+    def __init__(self, server: LocalServer, transport: Transport, options: configuration.Federation) -> None:
         self._server = server
         self._transport = transport
+        self._options = options
 
     async def ask(self, destination: ServerName, question: Question) -> JsonDict:
         """The JSON object of a successful answer. Raises PeerRefused, PeerMisbehaved, OutboundFailed."""
@@ -63,6 +65,8 @@ class FederationClient:
         self, destination: ServerName, question: Question, take: Callable[[bytes], None] | None = None
     ) -> FederationResponse:
         """A successful answer, with its body given to `take` as it comes if there is one. Raises as `ask` does."""
+        if not self._options.allows(destination):
+            raise OutboundRefused(f"This server does not talk with {destination}.")
         headers = {"accept": "application/json"}
         body = None
         if question.content is not None:

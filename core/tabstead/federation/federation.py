@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tabstead import configuration
 from tabstead.federation.client import FederationClient
 from tabstead.federation.key_ring import KeyRing
 from tabstead.federation.transport import Transport
@@ -39,8 +40,10 @@ class Federation:
         await self.client.close()
 
 
-def build_federation(server: LocalServer, commits: Commits, transport: Transport) -> Federation:
-    client = FederationClient(server, transport)
+def build_federation(
+    options: configuration.Federation, server: LocalServer, commits: Commits, transport: Transport
+) -> Federation:
+    client = FederationClient(server, transport, options)
     return Federation(
         server=server,
         commits=commits,

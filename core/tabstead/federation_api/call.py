@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tabstead.configuration import Configuration
-from tabstead.errors import Unsigned
+from tabstead.errors import Forbidden, Unsigned
 from tabstead.federation.federation import Federation
 from tabstead.http import JsonObject, Query, Request, parse_json
 from tabstead.protocol.identifiers import ServerName
@@ -65,13 +65,16 @@ class FederationCall:
 
 
 async def authenticate(context: FederationContext, request: Request) -> ServerName:
-    """The server that signed the request. Raises Unsigned."""
+    """The server that signed the request. Raises Unsigned, and Forbidden of one that is not talked with."""
     local_name = context.local_server.name
     signatures = parse_authorization(request.headers.get("authorization", ""))
     if not signatures:
         raise Unsigned("This needs a signature of the server that asks.")
     if any(signature.destination not in (None, local_name) for signature in signatures):
         raise Unsigned(f"The request is not for {local_name}.")
+    for signature in signatures:
+        if not context.configuration.federation.allows(signature.origin):
+            raise Forbidden(f"This server does not talk with {signature.origin}.")
     signed = SignedRequest(
         method=request.method,
         uri=f"{request.path}?{request.query_string}" if request.query_string else request.path,

@@ -27,6 +27,7 @@ from hypercorn.config import Config
 from tabstead.errors import InvalidConfiguration, ServerNameMismatch, TabsteadError
 from tabstead.homeserver import Homeserver
 from tabstead.native.asgi import Application
+from tabstead.native.https_transport import build_https_transport
 from tabstead.native.httpx_outbound import HttpxOutbound
 from tabstead.native.pillow_thumbnailer import PillowThumbnailer
 from tabstead.native.smtp_mailer import SmtpMailer
@@ -145,19 +146,27 @@ async def _find_room(settings: Settings) -> int:
 
 
 async def _open_homeserver(settings: Settings) -> Homeserver:
+    allowed = settings.outbound.parse_allowed_networks()
     database = await Database.open(settings.database.path)
     try:
         return await Homeserver.open(
             configuration=settings.build_configuration(),
             database=database,
-            now_ms=lambda: time.time_ns() // 1_000_000,
+            now_ms=_now_ms,
             thumbnailer=PillowThumbnailer(),
-            outbound=HttpxOutbound(settings.outbound.parse_allowed_networks()),
+            outbound=HttpxOutbound(allowed),
             mailer=SmtpMailer(settings.email) if settings.email.smtp_host is not None else None,
+            transport=build_https_transport(_now_ms, allowed, settings.federation.certificate_authorities)
+            if settings.federation.enabled
+            else None,
         )
     except BaseException:
         await database.close()
         raise
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _listen(listen: Listen) -> dict[str, socket.socket]:

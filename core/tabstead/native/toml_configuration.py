@@ -93,6 +93,19 @@ class Registration(configuration.Registration):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Federation(configuration.Federation):
+    enabled: bool = True
+    certificate_authorities: Path | None = None
+    """In place of the system's, in PEM."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All server names in it."""
+        address = () if self.address is None else (self.address,)
+        return (*address, *self.key_servers, *self.allowed_servers, *self.blocked_servers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file."""
 
@@ -113,8 +126,7 @@ class Settings:
     turn: configuration.Turn = field(default_factory=configuration.Turn)
     well_known: configuration.WellKnown = field(default_factory=configuration.WellKnown)
     support: configuration.Support = field(default_factory=configuration.Support)
-    federation: Mapping[str, Any] = field(default_factory=dict)
-    """Reserved: accepted and not used yet."""
+    federation: Federation = field(default_factory=Federation)
     appservices: Mapping[str, Any] = field(default_factory=dict)
     """Reserved: accepted and not used yet."""
 
@@ -134,6 +146,7 @@ class Settings:
             max_upload_bytes=self.media.max_upload_bytes,
             search=self.search,
             url_previews=self.url_previews,
+            federation=self.federation,
         )
 
 
@@ -207,6 +220,10 @@ def _inconsistencies(settings: Settings) -> list[str]:
             "identity_providers.issuer must be an https URL.",
         ),
         (settings.outbound.is_valid, 'outbound.allowed_networks must be networks such as "10.0.0.0/8".'),
+        (
+            all(is_server_name(name) for name in settings.federation.names),
+            "federation: address, key_servers, allowed_servers and blocked_servers must be server names.",
+        ),
         (settings.registration.shared_secret != "", "registration.shared_secret must not be empty."),
     )
     return [complaint for holds, complaint in rules if not holds]
