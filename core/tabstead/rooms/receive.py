@@ -82,7 +82,16 @@ def receive_outlier(db: Db, room: Room, pdu: object, get_verify_keys: GetVerifyK
 
     It passes the checks that need no place: 1 to 4.
     """
-    arrived = _arrive(db, room, pdu, get_verify_keys)
+    try:
+        event = parse_pdu(pdu, room.room_id, room.version)
+    except MatrixError as error:
+        return Dropped(reason=error.sentence)
+    return receive_parsed_outlier(db, room, event, get_verify_keys)
+
+
+def receive_parsed_outlier(db: Db, room: Room, event: Event, get_verify_keys: GetVerifyKeys) -> Verdict:
+    """The same of an event that `parse_pdu` has accepted: checks 2 to 4."""
+    arrived = _arrive_parsed(db, room, event, get_verify_keys)
     if not isinstance(arrived, _Arrived):
         return arrived
     if arrived.known is not None:
@@ -115,9 +124,16 @@ class _Citations:
 def _arrive(db: Db, room: Room, pdu: object, get_verify_keys: GetVerifyKeys) -> _Arrived | Dropped | MissingKeys:
     """Checks 1 to 3."""
     try:
-        event = _parse(pdu, room)
+        event = parse_pdu(pdu, room.room_id, room.version)
     except MatrixError as error:
         return Dropped(reason=error.sentence)
+    return _arrive_parsed(db, room, event, get_verify_keys)
+
+
+def _arrive_parsed(
+    db: Db, room: Room, event: Event, get_verify_keys: GetVerifyKeys
+) -> _Arrived | Dropped | MissingKeys:
+    """Checks 2 and 3."""
     known = find_event(db, event.event_id)
     if known is not None:
         if known.room_nid != room.room_nid:
@@ -134,11 +150,12 @@ def _arrive(db: Db, room: Room, pdu: object, get_verify_keys: GetVerifyKeys) -> 
     return _Arrived(event=event, known=None)
 
 
-def _parse(pdu: object, room: Room) -> Event:
+def parse_pdu(pdu: object, room_id: str, version: RoomVersion) -> Event:
+    """Check 1. Raises BadJson, TooLarge."""
     if not isinstance(pdu, dict):
         raise BadJson("An event is a JSON object.")
-    event = parse_event(pdu, room.version)
-    if event.room_id != room.room_id:
+    event = parse_event(pdu, version)
+    if event.room_id != room_id:
         raise BadJson("room_id: not of this room.")
     if event.event_id in (*event.prev_events, *event.auth_events):
         raise BadJson("prev_events, auth_events: the event refers to itself.")
