@@ -1,16 +1,18 @@
 """Room aliases and the room directory. Client-Server API, § Room aliases, § Published room directory."""
 
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from tabstead.accounts.moderation import check_not_suspended
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.other_servers import elsewhere, may_ask
 from tabstead.client_api.rate_limits import LOOKING_UP
 from tabstead.client_api.rooms import get_known_room
-from tabstead.client_api.routes import Routes
+from tabstead.client_api.routes import Elsewhere, Routes
 from tabstead.errors import BadJson, Forbidden, InvalidParam
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import parse_room_alias, parse_room_id
-from tabstead.rooms.aliases import create_alias, remove_alias, resolve_alias
+from tabstead.rooms.aliases import create_alias, remove_alias, resolve_alias, select_alias_servers
 from tabstead.rooms.directory import (
     DirectoryQuery,
     bring_listing_up,
@@ -23,6 +25,9 @@ from tabstead.storage.database import Db
 from tabstead.storage.memberships import is_joined
 from tabstead.storage.room_aliases import select_aliases
 from tabstead.storage.rooms import find_room
+
+if TYPE_CHECKING:
+    from tabstead.federation.federation import Federation
 
 routes = Routes()
 
@@ -39,12 +44,21 @@ def put_alias(call: Call, db: Db) -> Response:
     return json_response({})
 
 
-@routes.read("GET", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.NONE)
-def get_alias(call: Call, db: Db) -> Response:
+@routes.read("GET", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.NONE, limit=LOOKING_UP)
+def get_alias(call: Call, db: Db) -> Response | Elsewhere:
     """GET /_matrix/client/v3/directory/room/{roomAlias}. § Room aliases."""
-    server = call.context.local_server
-    room_id = resolve_alias(db, server, call.parameter("roomAlias"))
-    return json_response({"room_id": room_id, "servers": [server.name]})
+    server, room_alias = call.context.local_server, parse_room_alias(call.parameter("roomAlias"))
+    if may_ask(call, room_alias):
+        return elsewhere(call, partial(_find_alias_remotely, room_alias=room_alias))
+    room_id = resolve_alias(db, server, room_alias)
+    return json_response({"room_id": room_id, "servers": select_alias_servers(db, server, room_id)})
+
+
+async def _find_alias_remotely(federation: "Federation", room_alias: str) -> Response:
+    from tabstead.federation.directory import find_alias_remotely
+
+    found = await find_alias_remotely(federation, room_alias)
+    return json_response({"room_id": found.room_id, "servers": found.servers})
 
 
 @routes.write("DELETE", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.USER)

@@ -1,8 +1,9 @@
 """How an endpoint is declared, and how a request reaches it.
 
 A transactional endpoint is a synchronous function of a call and `db`: authentication, its work and, for a POST, the
-answer kept for a second dispatch happen in one transaction, which may run more than once. A waiting endpoint is a
-coroutine that opens its own short transactions.
+answer kept for a second dispatch happen in one transaction, which may run more than once. One that reads may find that
+another server has the answer: it returns how to ask there, which happens when the transaction is over. A waiting
+endpoint is a coroutine that opens its own short transactions.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,16 @@ from tabstead.client_api.rate_limits import ASKING, RateLimit
 from tabstead.http import Request, Response, Router
 from tabstead.storage.database import Db
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What a reading endpoint returns that does not know the answer: how to ask those who do."""
+
+    ask: Callable[[], Awaitable[Response]]
+
+
 TransactionalEndpoint: TypeAlias = Callable[[Call, Db], Response]
+ReadingEndpoint: TypeAlias = Callable[[Call, Db], Response | Elsewhere]
 WaitingEndpoint: TypeAlias = Callable[[Call], Awaitable[Response]]
 
 
@@ -26,15 +36,15 @@ class Route(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRoute:
-    endpoint: TransactionalEndpoint
+    endpoint: ReadingEndpoint
     access: Access
 
     async def answer(self, context: Context, request: Request) -> Response:
-        call, response = await context.database.read(lambda db: self._run(context, request, db))
+        call, found = await context.database.read(lambda db: self._run(context, request, db))
         await _record_first_use(call)
-        return response
+        return await found.ask() if isinstance(found, Elsewhere) else found
 
-    def _run(self, context: Context, request: Request, db: Db) -> tuple[Call, Response]:
+    def _run(self, context: Context, request: Request, db: Db) -> tuple[Call, Response | Elsewhere]:
         call = Call.authenticated(context, request, db, self.access)
         return call, self.endpoint(call, db)
 
@@ -91,10 +101,10 @@ class Routes:
 
     def read(
         self, method: str, *paths: str, access: Access = Access.GUEST, limit: RateLimit | None = None
-    ) -> Callable[[TransactionalEndpoint], TransactionalEndpoint]:
+    ) -> Callable[[ReadingEndpoint], ReadingEndpoint]:
         """Declare an endpoint that only reads."""
 
-        def declare(endpoint: TransactionalEndpoint) -> TransactionalEndpoint:
+        def declare(endpoint: ReadingEndpoint) -> ReadingEndpoint:
             self._add(method, paths, ReadRoute(endpoint=endpoint, access=access), limit)
             return endpoint
 

@@ -15,9 +15,12 @@ from tabstead.rooms.state import find_current_event, read_power_levels
 from tabstead.storage.database import Db
 from tabstead.storage.memberships import is_joined
 from tabstead.storage.room_aliases import StoredAlias, delete_alias, find_alias, insert_alias
+from tabstead.storage.room_servers import select_joined_by_server
 from tabstead.storage.rooms import Room, find_room
 
 CANONICAL_ALIAS: Final = "m.room.canonical_alias"
+MAX_ALIAS_SERVERS: Final = 200
+"""That an alias is said to lead to; a room may be on thousands."""
 
 
 def resolve_alias(db: Db, server: LocalServer, room_alias: str) -> str:
@@ -28,6 +31,14 @@ def resolve_alias(db: Db, server: LocalServer, room_alias: str) -> str:
         where = "here" if server.owns(room_alias) else "here, and other servers cannot be asked"
         raise NotFound(f"Room alias {room_alias} is not known {where}.")
     return found.room_id
+
+
+def select_alias_servers(db: Db, server: LocalServer, room_id: str) -> list[str]:
+    """The servers to ask for the room behind an alias of this server: this one, then those with the most members."""
+    room = find_room(db, room_id)
+    joined = {} if room is None else select_joined_by_server(db, room.room_nid)
+    others = sorted(joined, key=lambda name: (-joined[name], name))
+    return list(dict.fromkeys([server.name, *others]))[:MAX_ALIAS_SERVERS]
 
 
 def create_alias(db: Db, server: LocalServer, room_alias: str, room: Room, user_id: str) -> None:
