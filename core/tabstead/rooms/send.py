@@ -112,6 +112,16 @@ def _send_new(
     transaction: ClientTransaction | None = None,
 ) -> PersistedEvent:
     check_sender(db, sender, draft)
+    event, state_before = build_next_event(db, server, room, sender, draft)
+    check_draft(db, server, room, sender, draft)
+    return persist_event(db, server, room, event, state_before=state_before, transaction=transaction)
+
+
+def build_next_event(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> tuple[Event, int]:
+    """The event that would come next in the room, allowed by its rules, and the snapshot of the state before it.
+
+    It is signed by this server, whoever's the sender is. Raises Forbidden, BadJson, TooLarge.
+    """
     prev_events, state_before = _place(db, room)
     auth_state = read_auth_state(
         db,
@@ -133,8 +143,7 @@ def _send_new(
         auth_events=auth_state,
     )
     _check_auth(event, auth_state, room.version)
-    check_draft(db, server, room, sender, draft)
-    return persist_event(db, server, room, event, state_before=state_before, transaction=transaction)
+    return event, state_before
 
 
 def _see_guests_off(db: Db, server: LocalServer, room: Room, cause: PersistedEvent) -> None:
