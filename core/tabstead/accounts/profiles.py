@@ -36,6 +36,12 @@ class Profile:
     displayname: str | None = None
     avatar_url: str | None = None
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """Those that are set."""
+        shown = {"displayname": self.displayname, "avatar_url": self.avatar_url}
+        return {name: value for name, value in shown.items() if value is not None}
+
 
 def find_profile(db: Db, user_id: str) -> Profile:
     """The user's name and picture; an empty profile for who has neither, or does not exist."""

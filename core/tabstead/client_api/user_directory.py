@@ -22,11 +22,11 @@ async def post_user_directory_search(call: Call) -> Response:
     body = call.body()
     term = body.string("search_term")
     limit = max(0, min(body.integer("limit", DEFAULT_RESULTS), MAX_RESULTS))
-    database = call.context.database
+    database, server = call.context.database, call.context.local_server
     if await database.read(is_directory_behind):
-        while await database.write(bring_directory_up):
+        while await database.write(lambda db: bring_directory_up(db, server)):
             continue
-    found = await database.read(lambda db: search_users(db, call.user_id, term, limit + 1))
+    found = await database.read(lambda db: search_users(db, server, call.user_id, term, limit + 1))
     return json_response({"results": [_show(user) for user in found[:limit]], "limited": len(found) > limit})
 
 

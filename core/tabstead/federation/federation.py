@@ -7,6 +7,7 @@ from typing import TypeVar
 from tabstead import configuration
 from tabstead.federation.client import FederationClient
 from tabstead.federation.key_ring import KeyRing
+from tabstead.federation.profiles import RemoteProfiles
 from tabstead.federation.transport import Transport
 from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Db
@@ -24,6 +25,7 @@ class Federation:
     commits: Commits
     client: FederationClient
     key_ring: KeyRing
+    profiles: RemoteProfiles
 
     async def read(self, work: Callable[[Db], T]) -> T:
         return await self.commits.database.read(work)
@@ -49,4 +51,5 @@ def build_federation(
         commits=commits,
         client=client,
         key_ring=KeyRing(server, commits.database, client),
+        profiles=RemoteProfiles(client, server.now_ms),
     )

@@ -1,13 +1,13 @@
 """What others ask about this server's users. Server-server API, § Querying for information."""
 
-from tabstead.accounts.profiles import find_profile
-from tabstead.errors import NotFound
+from tabstead.errors import NotFound, Unrecognized
 from tabstead.federation_api.call import FederationCall
 from tabstead.federation_api.routes import Routes
 from tabstead.http import Response, json_response
 from tabstead.protocol.identifiers import parse_room_alias, parse_user_id
 from tabstead.rooms.aliases import resolve_alias, select_alias_servers
 from tabstead.storage.database import Db
+from tabstead.storage.profiles import select_profile_fields
 from tabstead.storage.users import find_user
 
 routes = Routes()
@@ -26,10 +26,15 @@ def get_directory(call: FederationCall, db: Db) -> Response:
 @routes.read("GET", "/_matrix/federation/v1/query/profile")
 def get_profile(call: FederationCall, db: Db) -> Response:
     """GET /_matrix/federation/v1/query/profile. § Querying for information."""
-    user_id = parse_user_id(call.query.string("user_id"))
-    if not call.local_server.owns(user_id) or find_user(db, user_id) is None:
+    user_id, name = parse_user_id(call.query.string("user_id")), call.query.get("field")
+    user = find_user(db, user_id) if call.local_server.owns(user_id) else None
+    if user is None or user.is_deactivated:
         raise NotFound(f"{user_id} is not a user of this server.")
-    profile = find_profile(db, user_id)
-    shown = {"displayname": profile.displayname, "avatar_url": profile.avatar_url}
-    field = call.query.get("field")
-    return json_response({key: value for key, value in shown.items() if value is not None and field in (None, key)})
+    fields = select_profile_fields(db, user_id)
+    return json_response(fields if name is None else {name: fields[name]} if name in fields else {})
+
+
+@routes.read("GET", "/_matrix/federation/v1/query/{queryType}")
+def get_other(call: FederationCall, db: Db) -> Response:
+    """GET /_matrix/federation/v1/query/{queryType}. § Querying for information."""
+    raise Unrecognized("This type of query is not known.")

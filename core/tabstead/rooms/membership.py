@@ -131,7 +131,7 @@ def update_member_profiles(db: Db, server: LocalServer, user_id: str, profile: P
         }
         # The rules speak before anything is written.
         with suppress(Forbidden):
-            send_membership(db, server, room, {**kept, **_shown(profile)}, sender=user_id, target=user_id)
+            send_membership(db, server, room, {**kept, **profile.fields}, sender=user_id, target=user_id)
 
 
 def send_membership(
@@ -147,13 +147,8 @@ def member_content(db: Db, user_id: str, membership: str) -> JsonDict:
 
 
 def _own_content(db: Db, user_id: str, membership: str, reason: str | None) -> JsonDict:
-    return {**_content(membership, reason), **_shown(find_profile(db, user_id))}
+    return {**_content(membership, reason), **find_profile(db, user_id).fields}
 
 
 def _content(membership: str, reason: str | None) -> JsonDict:
     return {"membership": membership} if reason is None else {"membership": membership, "reason": reason}
-
-
-def _shown(profile: Profile) -> JsonDict:
-    shown = {"displayname": profile.displayname, "avatar_url": profile.avatar_url}
-    return {key: value for key, value in shown.items() if value is not None}
