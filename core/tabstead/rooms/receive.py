@@ -30,8 +30,9 @@ from tabstead.protocol.signatures import (
     check_content_hash,
     check_event_signatures,
 )
+from tabstead.rooms.gaps import is_awaited, note_arrival
 from tabstead.rooms.local_server import LocalServer
-from tabstead.rooms.persist import persist_event, persist_outlier
+from tabstead.rooms.persist import persist_event, persist_history_event, persist_outlier
 from tabstead.rooms.resolution import resolve_snapshots
 from tabstead.rooms.state import read_auth_state, state_after
 from tabstead.rooms.verdicts import Accepted, Dropped, MissingEvents, Rejected, SoftFailed, Verdict
@@ -55,25 +56,76 @@ def receive_pdu(
     `state_before` is the snapshot of the state before the event where a resident server told it, as when joining or
     when history before a gap is not wanted; otherwise it is made of the states after the prev events.
     """
+    try:
+        event = parse_pdu(pdu, room.room_id, room.version)
+    except MatrixError as error:
+        return Dropped(reason=error.sentence)
+    return receive_parsed_pdu(db, server, room, event, get_verify_keys, state_before=state_before)
+
+
+def receive_parsed_pdu(
+    db: Db,
+    server: LocalServer,
+    room: Room,
+    event: Event,
+    get_verify_keys: GetVerifyKeys,
+    *,
+    state_before: int | None = None,
+) -> Verdict:
+    """The same of an event that `parse_pdu` has accepted: checks 2 to 6.
+
+    With a `state_before`, prev events may be missing: there is a gap in the room's history then.
+    """
     room = get_room(db, room.room_nid)
-    arrived = _arrive(db, room, pdu, get_verify_keys)
-    if not isinstance(arrived, _Arrived):
-        return arrived
-    event, outlier = arrived.event, arrived.known
-    if outlier is not None and outlier.stream_position is not None:
-        return _known_verdict(outlier)
-    prev_events = select_events_by_id(db, event.prev_events) if state_before is None else {}
-    if any(prev_event.room_nid != room.room_nid for prev_event in prev_events.values()):
-        return Dropped(reason="a prev event is of another room")
-    citations = _cite(db, room, event)
-    placed = {event_id for event_id, stored in prev_events.items() if stored.stream_position is not None}
-    unplaced = frozenset(event.prev_events) - placed if state_before is None else frozenset()
-    if citations.missing or unplaced:
-        return MissingEvents(auth_events=citations.missing, prev_events=unplaced)
-    if state_before is None:
-        state_before = _state_before(db, room, prev_events.values())
-    standing, reason = _judge(db, room, event, citations, state_before)
-    stored = persist_event(db, server, room, event, state_before=state_before, standing=standing, outlier=outlier)
+    placing = _place(db, room, event, get_verify_keys, state_before)
+    if not isinstance(placing, _Placing):
+        return placing
+    standing, reason = placing.refusal
+    if reason is None:
+        reason = _refusal_by_current_state(db, room, placing.event)
+        standing = Standing.ACCEPTED if reason is None else Standing.SOFT_FAILED
+    awaited = is_awaited(db, room.room_nid, event.event_id)
+    stored = persist_event(
+        db,
+        server,
+        room,
+        placing.event,
+        state_before=placing.state_before,
+        standing=standing,
+        outlier=placing.outlier,
+        missing=placing.missing,
+        is_awaited=awaited,
+    )
+    note_arrival(db, room.room_nid, event.event_id)
+    return _verdict(stored, reason)
+
+
+def receive_history_event(
+    db: Db,
+    room: Room,
+    event: Event,
+    get_verify_keys: GetVerifyKeys,
+    *,
+    position: int,
+    state_before: int | None = None,
+) -> Verdict:
+    """Receive an event of a room's history, at a free position in a gap: checks 2 to 5.
+
+    What the room's current state would say of it is no matter: it is long since part of what led there.
+    """
+    placing = _place(db, room, event, get_verify_keys, state_before)
+    if not isinstance(placing, _Placing):
+        return placing
+    standing, reason = placing.refusal
+    stored = persist_history_event(
+        db,
+        room,
+        placing.event,
+        position=position,
+        state_before=placing.state_before,
+        standing=standing,
+        outlier=placing.outlier,
+    )
     return _verdict(stored, reason)
 
 
@@ -113,6 +165,19 @@ class _Arrived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Placing:
+    """An event that can have its place, with what decides about it there."""
+
+    event: Event
+    outlier: PersistedEvent | None
+    missing: frozenset[EventID]
+    """Its prev events that have no place here."""
+    state_before: int
+    refusal: tuple[Standing, str | None]
+    """What checks 4 and 5 say."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Citations:
     """What an event is authorised by: its auth events, and the create event that its room ID names (v12-)."""
 
@@ -121,13 +186,34 @@ class _Citations:
     missing: frozenset[EventID]
 
 
-def _arrive(db: Db, room: Room, pdu: object, get_verify_keys: GetVerifyKeys) -> _Arrived | Dropped | MissingKeys:
-    """Checks 1 to 3."""
-    try:
-        event = parse_pdu(pdu, room.room_id, room.version)
-    except MatrixError as error:
-        return Dropped(reason=error.sentence)
-    return _arrive_parsed(db, room, event, get_verify_keys)
+def _place(
+    db: Db, room: Room, event: Event, get_verify_keys: GetVerifyKeys, state_before: int | None
+) -> _Placing | Verdict:
+    """Checks 2 to 5; the verdict on an event that is refused or must wait, or that came before."""
+    arrived = _arrive_parsed(db, room, event, get_verify_keys)
+    if not isinstance(arrived, _Arrived):
+        return arrived
+    event, outlier = arrived.event, arrived.known
+    if outlier is not None and outlier.stream_position is not None:
+        return _known_verdict(outlier)
+    prev_events = select_events_by_id(db, event.prev_events)
+    if any(prev_event.room_nid != room.room_nid for prev_event in prev_events.values()):
+        return Dropped(reason="a prev event is of another room")
+    citations = _cite(db, room, event)
+    placed = {event_id for event_id, stored in prev_events.items() if stored.stream_position is not None}
+    missing = frozenset(event.prev_events) - placed
+    if citations.missing or (missing and state_before is None):
+        unplaced = missing if state_before is None else frozenset()
+        return MissingEvents(auth_events=citations.missing, prev_events=unplaced)
+    if state_before is None:
+        state_before = _state_before(db, room, prev_events.values())
+    return _Placing(
+        event=event,
+        outlier=outlier,
+        missing=missing,
+        state_before=state_before,
+        refusal=_judge(db, room, event, citations, state_before),
+    )
 
 
 def _arrive_parsed(
@@ -181,14 +267,11 @@ def _state_before(db: Db, room: Room, prev_events: Collection[PersistedEvent]) -
 
 
 def _judge(db: Db, room: Room, event: Event, citations: _Citations, state_before: int) -> tuple[Standing, str | None]:
-    """Checks 4 to 6."""
+    """Checks 4 and 5."""
     reason = _refusal_by_auth_events(event, citations, room.version)
     if reason is None:
         reason = _refusal_by_state(db, room, event, state_before)
-    if reason is not None:
-        return Standing.REJECTED, reason
-    reason = _refusal_by_current_state(db, room, event)
-    return (Standing.ACCEPTED if reason is None else Standing.SOFT_FAILED), reason
+    return (Standing.ACCEPTED if reason is None else Standing.REJECTED), reason
 
 
 def _refusal_by_auth_events(event: Event, citations: _Citations, version: RoomVersion) -> str | None:

@@ -53,6 +53,13 @@ def index_next(db: Db) -> bool:
     return len(unindexed) == _SLICE
 
 
+def index_history(db: Db, event: PersistedEvent) -> None:
+    """Index an event that came late, at a position among those that are indexed already."""
+    kind, text = searched_text(event.event)
+    if text and event.position <= select_indexed_position(db):
+        insert_words(db, event.event_nid, event.room_nid, kind, split_words(text))
+
+
 def forget_words(db: Db, event: PersistedEvent) -> None:
     """Take an event that is about to be redacted out of the index, if it is in there."""
     if event.standing is not Standing.ACCEPTED or event.stream_position is None:

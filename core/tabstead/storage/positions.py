@@ -20,3 +20,8 @@ def next_position(db: Db) -> int:
 def select_position(db: Db) -> int:
     """The newest stream position of this transaction's view."""
     return int(db.execute("SELECT value FROM counters WHERE name = ?", (_STREAM,)).fetchone()[0])
+
+
+def skip_positions(db: Db, count: int) -> None:
+    """Leave out so many positions, to be used by what comes later and belongs before."""
+    db.execute("UPDATE counters SET value = value + ? WHERE name = ?", (count, _STREAM))

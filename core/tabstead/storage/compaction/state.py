@@ -13,6 +13,7 @@ The youngest epoch stays, so that its number is not given to another whose entri
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Final
 
 from tabstead.storage import state_chunks
@@ -40,14 +41,16 @@ def note_references(db: Db, position: Position, limit: int, circumstances: Circu
     for _, snapshot in rows:
         if snapshot != EMPTY:
             referred[snapshot // SNAPSHOTS] |= 1 << snapshot % SNAPSHOTS
-    db.executemany(
-        "INSERT INTO state_references (segment, referred) VALUES (?, ?)"
-        " ON CONFLICT DO UPDATE SET referred = referred | excluded.referred",
-        [(segment, (bits ^ _SIGN) - _SIGN) for segment, bits in referred.items()],
-    )
+    _note(db, referred)
     if rows:
         db.execute("INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)", (_NOTED, rows[-1][0]))
     return Progress(used=len(rows), position=START if len(rows) == limit else None)
+
+
+def note_snapshot(db: Db, snapshot: int) -> None:
+    """Note that an event refers to a snapshot which comes at a position that has been looked at."""
+    if snapshot != EMPTY:
+        _note(db, {snapshot // SNAPSHOTS: 1 << snapshot % SNAPSHOTS})
 
 
 def sweep_epochs(db: Db, position: Position, limit: int, circumstances: Circumstances) -> Progress:
@@ -66,6 +69,15 @@ def sweep_epochs(db: Db, position: Position, limit: int, circumstances: Circumst
         cost, at = _sweep(db, at, limit - used)
         used += cost
     return Progress(used=used, position=at)
+
+
+def _note(db: Db, referred: Mapping[int, int]) -> None:
+    """Note which snapshots of segments are referred to: a bit for each."""
+    db.executemany(
+        "INSERT INTO state_references (segment, referred) VALUES (?, ?)"
+        " ON CONFLICT DO UPDATE SET referred = referred | excluded.referred",
+        [(segment, (bits ^ _SIGN) - _SIGN) for segment, bits in referred.items()],
+    )
 
 
 def _sweep(db: Db, position: Position, limit: int) -> tuple[int, Position | None]:
