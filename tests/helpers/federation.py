@@ -4,7 +4,8 @@
     left = await network.open(tmp_path, "left.test")
     right = await network.open(tmp_path, "right.test")
 
-A request goes through the other server's `Homeserver.handle`, signatures and all; only HTTP and TLS are left out.
+A request goes through the other server's `Homeserver.handle`, signatures and all; only HTTP and TLS are left out. Every
+answer is validated against the specification's schema for it, where that lies beside the repository.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.homeserver import TestServer
+from helpers.server_server_api import check
 from tabstead.errors import OutboundFailed
 from tabstead.federation.transport import FederationRequest, FederationResponse
 from tabstead.http import Request
@@ -56,16 +58,16 @@ class Link:
         if peer is None or frozenset((self.origin, request.destination)) in self.network.cuts:
             raise OutboundFailed(f"{request.destination} can't be reached.")
         path, _, query = request.target.partition("?")
-        answer = await peer.homeserver.handle(
-            Request(
-                method=request.method,
-                path=path,
-                query_string=query,
-                headers=dict(request.headers),
-                body=request.body or b"",
-                client_address=self.origin,
-            )
+        asked = Request(
+            method=request.method,
+            path=path,
+            query_string=query,
+            headers=dict(request.headers),
+            body=request.body or b"",
+            client_address=self.origin,
         )
+        answer = await peer.homeserver.handle(asked)
+        check(asked, answer)
         body = answer.body
         if request.take is not None and 200 <= answer.status < 300:
             for start in range(0, len(body), 1000):
