@@ -1,23 +1,23 @@
 """Room aliases and the room directory. Client-Server API, § Room aliases, § Published room directory."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tabstead.accounts.moderation import check_not_suspended
 from tabstead.client_api.call import Access, Call
-from tabstead.client_api.other_servers import elsewhere, may_ask
+from tabstead.client_api.other_servers import ask_others, elsewhere, may_ask
 from tabstead.client_api.rate_limits import LOOKING_UP
 from tabstead.client_api.rooms import get_known_room
 from tabstead.client_api.routes import Elsewhere, Routes
-from tabstead.errors import BadJson, Forbidden, InvalidParam
-from tabstead.http import JsonObject, Response, json_response
-from tabstead.protocol.identifiers import parse_room_alias, parse_room_id
+from tabstead.errors import Forbidden, InvalidParam
+from tabstead.http import Response, json_response
+from tabstead.protocol.identifiers import ServerName, parse_room_alias, parse_room_id, parse_server_name
 from tabstead.rooms.aliases import create_alias, remove_alias, resolve_alias, select_alias_servers
 from tabstead.rooms.directory import (
     DirectoryQuery,
-    bring_listing_up,
-    is_listing_behind,
-    search_directory,
+    parse_directory_body,
+    parse_directory_parameters,
+    read_directory,
     set_directory_visibility,
 )
 from tabstead.rooms.history_visibility import is_world_readable
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from tabstead.federation.federation import Federation
 
 routes = Routes()
-
-MAX_ROOMS: Final = 500
 
 
 @routes.write("PUT", "/_matrix/client/v3/directory/room/{roomAlias}", access=Access.USER)
@@ -99,55 +97,36 @@ def put_visibility(call: Call, db: Db) -> Response:
 @routes.waiting("GET", "/_matrix/client/v3/publicRooms", access=Access.NONE, limit=LOOKING_UP)
 async def get_public_rooms(call: Call) -> Response:
     """GET /_matrix/client/v3/publicRooms. § Published room directory."""
-    _check_server(call)
-    query = DirectoryQuery(limit=_limit(call.query.integer("limit", MAX_ROOMS)), since=call.query.get("since"))
-    return await _search(call, query)
+    query = parse_directory_parameters(call.query)
+    server_name = _other_server(call)
+    if server_name is None:
+        return json_response(await read_directory(call.context.database, query))
+    # The whole world may look into this directory, and not through it into all others.
+    await call.context.database.read(lambda db: Call.authenticated(call.context, call.request, db, Access.GUEST))
+    return await _ask_for_rooms(call, server_name, query)
 
 
 @routes.waiting("POST", "/_matrix/client/v3/publicRooms", limit=LOOKING_UP)
 async def post_public_rooms(call: Call) -> Response:
     """POST /_matrix/client/v3/publicRooms. § Published room directory."""
-    _check_server(call)
-    body = call.request.optional_json_object()
-    wanted = body.object("filter", {})
-    network = body.find_string("third_party_instance_id")
-    if network is not None and body.boolean("include_all_networks", False):
-        raise InvalidParam("'third_party_instance_id' names one network, 'include_all_networks' all of them.")
-    if network is not None:
-        return json_response({"chunk": [], "total_room_count_estimate": 0})
-    query = DirectoryQuery(
-        limit=_limit(body.integer("limit", MAX_ROOMS)),
-        since=body.find_string("since"),
-        search_term=wanted.find_string("generic_search_term"),
-        room_types=_room_types(wanted),
-    )
-    return await _search(call, query)
+    query = parse_directory_body(call.request.optional_json_object())
+    server_name = _other_server(call)
+    if server_name is None:
+        return json_response(await read_directory(call.context.database, query))
+    return await _ask_for_rooms(call, server_name, query)
 
 
-async def _search(call: Call, query: DirectoryQuery) -> Response:
-    database = call.context.database
-    if await database.read(is_listing_behind):
-        while await database.write(bring_listing_up):
-            continue
-    return json_response(await database.read(lambda db: search_directory(db, query)))
-
-
-def _check_server(call: Call) -> None:
-    server = call.query.get("server")
-    if server and server != call.context.local_server.name:
-        raise Forbidden("Other servers' directories cannot be asked from here.")
-
-
-def _limit(limit: int) -> int:
-    if limit < 0:
-        raise InvalidParam("'limit' must not be negative.")
-    return min(limit, MAX_ROOMS)
-
-
-def _room_types(wanted: JsonObject) -> tuple[str | None, ...] | None:
-    if wanted.get("room_types") is None:
+def _other_server(call: Call) -> ServerName | None:
+    """Whose directory is asked for, if not this server's. Raises Forbidden, InvalidParam."""
+    named = call.query.get("server")
+    if not named or named == call.context.local_server.name:
         return None
-    room_types = wanted.array("room_types")
-    if not all(room_type is None or isinstance(room_type, str) for room_type in room_types):
-        raise BadJson("'room_types' must be an array of strings and nulls.")
-    return tuple(room_types)
+    if call.context.federation is None:
+        raise Forbidden("Other servers' directories cannot be asked from here.")
+    return parse_server_name(named)
+
+
+async def _ask_for_rooms(call: Call, server_name: ServerName, query: DirectoryQuery) -> Response:
+    from tabstead.federation.directory import fetch_public_rooms
+
+    return json_response(await ask_others(call, lambda federation: fetch_public_rooms(federation, server_name, query)))

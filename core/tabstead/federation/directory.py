@@ -3,11 +3,14 @@
 (server-server API, "Querying for information", "Public Room Directory")
 """
 
-from typing import Final, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 from tabstead.errors import NotFound, PeerMisbehaved, PeerRefused
 from tabstead.federation.client import Question, federation_path
 from tabstead.federation.federation import Federation
+from tabstead.federation.room_summaries import read_summary
+from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.identifiers import (
     RoomID,
     ServerName,
@@ -16,11 +19,14 @@ from tabstead.protocol.identifiers import (
     parse_room_alias,
     server_name_of,
 )
+from tabstead.rooms.directory import DirectoryQuery
 
 MAX_SERVERS: Final = 500
 """Of those that may have a room; who asks tries a few of them."""
 _TIMEOUT_MS: Final = 15_000
 _MAX_ALIAS_BYTES: Final = 1024 * 1024
+_MAX_ROOMS_BYTES: Final = 4 * 1024 * 1024
+_MAX_TOKEN: Final = 4096
 
 
 class ResolvedAlias(NamedTuple):
@@ -50,3 +56,41 @@ async def find_alias_remotely(federation: Federation, room_alias: str) -> Resolv
         raise PeerMisbehaved(f"{server_name} answers with what is no room.")
     named = (server for server in servers[:MAX_SERVERS] if isinstance(server, str) and is_server_name(server))
     return ResolvedAlias(room_id=RoomID(room_id), servers=tuple(ServerName(server) for server in dict.fromkeys(named)))
+
+
+async def fetch_public_rooms(federation: Federation, server_name: ServerName, query: DirectoryQuery) -> JsonDict:
+    """A page of another server's directory: the answer of GET and POST /publicRooms. Raises OutboundFailed."""
+    question = Question(
+        method="POST",
+        path=federation_path("v1", "publicRooms"),
+        content=_encode_query(query),
+        timeout_ms=_TIMEOUT_MS,
+        max_bytes=_MAX_ROOMS_BYTES,
+    )
+    answer = await federation.client.ask(server_name, question)
+    chunk = answer.get("chunk")
+    if not isinstance(chunk, list):
+        raise PeerMisbehaved(f"{server_name} answers with what is no directory.")
+    rooms = (room for room in map(read_summary, chunk) if room is not None)
+    page: JsonDict = {"chunk": list(islice(rooms, query.limit))}
+    for name in ("next_batch", "prev_batch"):
+        if isinstance(token := answer.get(name), str) and len(token) <= _MAX_TOKEN:
+            page[name] = token
+    total = answer.get("total_room_count_estimate")
+    if isinstance(total, int) and not isinstance(total, bool) and total >= 0:
+        page["total_room_count_estimate"] = total
+    return page
+
+
+def _encode_query(query: DirectoryQuery) -> JsonDict:
+    wanted: dict[str, Any] = {
+        "generic_search_term": query.search_term,
+        "room_types": None if query.room_types is None else list(query.room_types),
+    }
+    content: dict[str, Any] = {
+        "limit": query.limit,
+        "since": query.since,
+        "third_party_instance_id": query.network,
+        "filter": {name: value for name, value in wanted.items() if value is not None} or None,
+    }
+    return {name: value for name, value in content.items() if value is not None}

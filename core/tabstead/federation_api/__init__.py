@@ -5,7 +5,7 @@ An endpoint parses, calls one function, shapes the answer. Its docstring begins 
 
 from typing import Final
 
-from tabstead.federation_api import keys, queries, server
+from tabstead.federation_api import keys, openid, public_rooms, queries, server
 from tabstead.federation_api.call import FederationContext
 from tabstead.federation_api.routes import answer_with, build_router
 from tabstead.http import Request, Response
@@ -14,6 +14,8 @@ __all__ = ["FederationContext", "answer"]
 
 _ROUTER: Final = build_router(
     keys.routes,
+    openid.routes,
+    public_rooms.routes,
     queries.routes,
     server.routes,
 )

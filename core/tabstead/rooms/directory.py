@@ -11,12 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from tabstead.errors import Forbidden, InvalidParam
+from tabstead.errors import BadJson, Forbidden, InvalidParam
+from tabstead.http import JsonObject, Query
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.words import split_term, split_words
 from tabstead.rooms.aliases import may_send_canonical_alias
 from tabstead.rooms.summary import summarise_for_directory
-from tabstead.storage.database import Db
+from tabstead.storage.database import Database, Db
 from tabstead.storage.room_directory import (
     DirectoryFilter,
     Place,
@@ -28,8 +29,12 @@ from tabstead.storage.room_directory import (
 )
 from tabstead.storage.rooms import Room, get_room
 
+MAX_ROOMS: Final = 500
+"""In a page."""
+
 _SLICE: Final = 100
 _SEARCHED: Final = ("name", "topic", "canonical_alias")
+_ONE_OR_ALL: Final = "'third_party_instance_id' names one network, 'include_all_networks' all of them."
 _TOKEN: Final = re.compile(r"([pm])([0-9]{1,15})_([0-9]{1,15})")
 
 
@@ -41,6 +46,57 @@ class DirectoryQuery:
     """Its words begin words of the name, topic or alias, whatever their case and accents."""
     room_types: tuple[str | None, ...] | None = None
     """None among them: rooms without a type."""
+    network: str | None = None
+    """The instance of a third-party network that the rooms are to be of; None: any, or none."""
+
+
+def parse_directory_parameters(query: Query) -> DirectoryQuery:
+    """The query of GET /publicRooms, a client's or another server's. Raises InvalidParam."""
+    network = query.get("third_party_instance_id") or None
+    if network is not None and query.boolean("include_all_networks"):
+        raise InvalidParam(_ONE_OR_ALL)
+    return DirectoryQuery(limit=_limit(query.integer("limit", 0)), since=query.get("since") or None, network=network)
+
+
+def parse_directory_body(body: JsonObject) -> DirectoryQuery:
+    """The body of POST /publicRooms. Raises BadJson, InvalidParam."""
+    wanted = body.object("filter", {})
+    network = body.find_string("third_party_instance_id")
+    if network is not None and body.boolean("include_all_networks", False):
+        raise InvalidParam(_ONE_OR_ALL)
+    return DirectoryQuery(
+        limit=_limit(body.integer("limit", 0)),
+        since=body.find_string("since"),
+        search_term=wanted.find_string("generic_search_term"),
+        room_types=_room_types(wanted),
+        network=network,
+    )
+
+
+def _limit(limit: int) -> int:
+    """0 stands for as many as there are."""
+    if limit < 0:
+        raise InvalidParam("'limit' must not be negative.")
+    return min(limit, MAX_ROOMS) or MAX_ROOMS
+
+
+def _room_types(wanted: JsonObject) -> tuple[str | None, ...] | None:
+    if wanted.get("room_types") is None:
+        return None
+    room_types = wanted.array("room_types")
+    if not all(room_type is None or isinstance(room_type, str) for room_type in room_types):
+        raise BadJson("'room_types' must be an array of strings and nulls.")
+    return tuple(room_types)
+
+
+async def read_directory(database: Database, query: DirectoryQuery) -> JsonDict:
+    """A page of the directory as it is now: the answer of GET and POST /publicRooms. Raises InvalidParam."""
+    if query.network is not None:
+        return {"chunk": [], "total_room_count_estimate": 0}
+    if await database.read(is_listing_behind):
+        while await database.write(bring_listing_up):
+            continue
+    return await database.read(lambda db: search_directory(db, query))
 
 
 def set_directory_visibility(db: Db, room: Room, user_id: str, *, is_public: bool) -> None:
@@ -72,7 +128,7 @@ def bring_listing_up(db: Db) -> bool:
 
 
 def search_directory(db: Db, query: DirectoryQuery) -> JsonDict:
-    """A page of the directory: the answer of GET and POST /publicRooms. Raises InvalidParam for an unknown token."""
+    """A page of the directory as it was brought up last. Raises InvalidParam for an unknown token."""
     beyond, backwards = _parse_token(query.since)
     words = () if query.search_term is None else tuple(split_term(query.search_term))
     if query.search_term and not words:
