@@ -7,6 +7,7 @@ from typing import TypeVar
 from tabstead import configuration
 from tabstead.federation.client import FederationClient
 from tabstead.federation.key_ring import KeyRing
+from tabstead.federation.notary import Notary
 from tabstead.federation.profiles import RemoteProfiles
 from tabstead.federation.transport import Transport
 from tabstead.rooms.local_server import LocalServer
@@ -25,6 +26,7 @@ class Federation:
     commits: Commits
     client: FederationClient
     key_ring: KeyRing
+    notary: Notary
     profiles: RemoteProfiles
 
     async def read(self, work: Callable[[Db], T]) -> T:
@@ -39,6 +41,7 @@ class Federation:
         return []
 
     async def close(self) -> None:
+        await self.key_ring.close()
         await self.client.close()
 
 
@@ -46,10 +49,12 @@ def build_federation(
     options: configuration.Federation, server: LocalServer, commits: Commits, transport: Transport
 ) -> Federation:
     client = FederationClient(server, transport, options)
+    key_ring = KeyRing(server, commits.database, client, options)
     return Federation(
         server=server,
         commits=commits,
         client=client,
-        key_ring=KeyRing(server, commits.database, client),
+        key_ring=key_ring,
+        notary=Notary(server, commits.database, key_ring),
         profiles=RemoteProfiles(client, server.now_ms),
     )
