@@ -13,6 +13,7 @@ import { startInterpreter } from './interpreter.js';
 import { sentenceOf } from './matrix_errors.js';
 import { announce, announceProgress } from './notices.js';
 import { outbound } from './outbound.js';
+import { onceInBrowserLife } from './quirks.js';
 import { scopedName } from './site.js';
 import { canvas } from './thumbnails.js';
 
@@ -45,6 +46,8 @@ export const facts = {
   /** By `performance.now()`. */
   runningSince: 0,
   isCompacting: false,
+  /** Why the browser deleted the database that was here before. @type {string | null} */
+  loss: null,
   /** @type {string | null} */
   serverName: null,
 };
@@ -112,6 +115,7 @@ async function open() {
   try {
     const pyodide = await startInterpreter(death.reject);
     const [file, { text, host, baseUrl }] = await Promise.all([database, readConfiguration()]);
+    noteLoss(file.loss);
     mount(pyodide.FS, DATABASE_PATH, file);
     /** Bringing a big database of an older version into today's form takes a while. @param {number} share */
     const progress = (share) => announceProgress('start', Math.round(share * file.size), file.size);
@@ -123,6 +127,12 @@ async function open() {
     closeFile(database);
     throw error;
   }
+}
+
+/** @param {string | null} reason */
+function noteLoss(reason) {
+  facts.loss = reason;
+  if (reason) console.error('The browser deleted the database, which it found damaged:', reason);
 }
 
 /** @param {Homeserver} homeserver @param {unknown} error */
@@ -148,7 +158,9 @@ export function checkDatabase(homeserver) {
 /** The database's file, when no other worker has it. */
 export async function openFile() {
   await takeLock();
-  return PageFile.open(scopedName('homeserver'));
+  const file = await PageFile.open(scopedName('homeserver'));
+  onceInBrowserLife(() => file.beginNewLogFile()).catch((error) => console.warn('The log file goes on:', error));
+  return file;
 }
 
 /** Take the lock for this worker's life, unless it has it. */

@@ -55,6 +55,7 @@
  * @property {number} events events stored
  * @property {number} bytesStored size of the database
  * @property {boolean} isCompacting whether it is being made smaller at the moment
+ * @property {string | null} loss why the browser deleted the former database, when it did so before this life
  */
 
 /**

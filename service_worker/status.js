@@ -24,6 +24,7 @@ export async function currentStatus() {
     events: counted.events ?? 0,
     bytesStored: counted.bytesStored ?? 0,
     isCompacting: facts.isCompacting,
+    loss: facts.loss,
   };
 }
 

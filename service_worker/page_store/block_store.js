@@ -6,6 +6,7 @@
  *     store "log"     number -> record (log_record.js): committed, and perhaps not folded into the blocks yet
  *     store "meta"    "base"    -> which generation of blocks counts, and the last record folded into it
  *                     "hot"     -> blocks that were in use last, a hint for the next opener
+ *                     "ballast" -> never there: written and deleted in one transaction
  *                     "discard" -> generations of blocks that nobody needs: an import's that was killed, or the
  *                                  one that an import replaced
  *
@@ -23,6 +24,9 @@ import { RecordKind, encodeMark, readHeader } from './log_record.js';
 const STORES = ['blocks', 'log', 'meta'];
 const BLOCKS_PER_GENERATION = 2 ** 32;
 const FENCES_KEPT = 256;
+
+/** More than Chromium writes to one log file, in values that it does not put into files of their own. */
+const BALLAST = { values: 85, bytes: 60_000 };
 
 /** @typedef {{ generation: number, size: number, sequence: number }} Base */
 /** @typedef {[first: number, last: number]} BlockRange */
@@ -59,10 +63,14 @@ export class BlockStore {
   /**
    * @param {IDBDatabase} database
    * @param {IDBTransactionDurability} durability
+   * @param {string | null} loss
    */
-  constructor(database, durability) {
+  constructor(database, durability, loss) {
     this.#database = database;
     this.#durability = durability;
+
+    /** Why the browser deleted what was stored before; null when it did not. */
+    this.loss = loss;
     database.onversionchange = () => this.close('The database is being deleted.');
     database.onclose = () => this.close('The browser closed the database.');
   }
@@ -72,7 +80,8 @@ export class BlockStore {
    * @param {IDBTransactionDurability} durability
    */
   static async open(name, durability) {
-    return new BlockStore(await openDatabase(name, STORES), durability);
+    const { database, loss } = await openDatabase(name, STORES);
+    return new BlockStore(database, durability, loss);
   }
 
   /** @param {string} name */
@@ -242,6 +251,16 @@ export class BlockStore {
     } catch {
       // lost, or out of space: the next opener does without
     }
+  }
+
+  /** Write, and delete again, so much that the browser begins a new log file of its own. */
+  async beginNewLogFile() {
+    const transaction = this.#database.transaction('meta', 'readwrite', { durability: 'relaxed' });
+    const completion = completionOf(transaction);
+    const meta = transaction.objectStore('meta');
+    for (let value = 0; value < BALLAST.values; value++) meta.put(new Uint8Array(BALLAST.bytes), 'ballast');
+    meta.delete('ballast');
+    await completion;
   }
 
   /**

@@ -52,15 +52,20 @@ export function completionOf(transaction) {
 /**
  * @param {string} name
  * @param {string[]} storeNames created in a new database
- * @returns {Promise<IDBDatabase>}
+ * @returns {Promise<{ database: IDBDatabase, loss: string | null }>} `loss`: what the browser says when the database is
+ *   new because it found the former one damaged and deleted it; Chromium alone says so
  */
 export function openDatabase(name, storeNames) {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(name, 1);
-    request.onupgradeneeded = () => {
+    /** @type {string | null} */
+    let loss = null;
+    request.onupgradeneeded = (event) => {
+      const { dataLoss, dataLossMessage } = /** @type {{ dataLoss?: string, dataLossMessage?: string }} */ (event);
+      if (dataLoss === 'total') loss = dataLossMessage || 'It does not say why.';
       for (const storeName of storeNames) request.result.createObjectStore(storeName);
     };
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => resolve({ database: request.result, loss });
     request.onerror = () => reject(asError(request.error));
     request.onblocked = () => reject(new Error(`Another version of the IndexedDB database ${name} is open.`));
   });

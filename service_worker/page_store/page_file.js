@@ -158,6 +158,11 @@ export class PageFile {
     this.exclusively(() => this.store.discardLeftovers(this.durableSize)).catch(() => {});
   }
 
+  /** What the browser said when it found the former file damaged and deleted it; null when this is that file. */
+  get loss() {
+    return this.store.loss;
+  }
+
   // ---- what SQLite calls
 
   /**
@@ -465,6 +470,11 @@ export class PageFile {
    */
   importImage(source, expected = {}) {
     return importImage(this, source, { ...expectSuccessorOf(this.cache.peek(0)), ...expected });
+  }
+
+  /** Have the browser begin a new log file: what a crash left of the last record in the present one goes with it. */
+  beginNewLogFile() {
+    return this.store.beginNewLogFile();
   }
 
   /** How many bytes the browser says it can still store. */

@@ -17,7 +17,7 @@ import { meetPeople } from './people.js';
 import { loadPeople } from './people_store.js';
 import { offerPersistence } from './persistence.js';
 import { showState, showStatus } from './status_line.js';
-import { findTrouble, showTrouble, troubleOf, TROUBLES } from './trouble.js';
+import { findTrouble, loss, showTrouble, troubleOf, TROUBLES } from './trouble.js';
 import { WorkerLink } from './worker_link.js';
 
 const boot = new BootView();
@@ -60,6 +60,9 @@ function tellError(error) {
   tell(error instanceof Error ? error.message : String(error), 'error');
 }
 
+/** @param {string} reason */
+const tellLoss = (reason) => tell(`The browser lost what was stored here; this is a new server. (${reason})`, 'error');
+
 /** Close what another tab has taken over. */
 function leave() {
   panes.close();
@@ -70,6 +73,7 @@ function leave() {
 async function main() {
   const trouble = await findTrouble();
   if (trouble) return showTrouble(trouble);
+  if (loss) tellLoss(loss);
   if (await takePageLock(leave)) return run();
   return showTrouble(TROUBLES.elsewhere, {
     onAction: async () => {
@@ -97,7 +101,9 @@ async function run() {
 /** @param {WorkerLink} link */
 async function start(link) {
   boot.advance('start');
-  showStatus(await link.ask({ type: 'start' }));
+  const status = await link.ask({ type: 'start' });
+  showStatus(status);
+  if (status.loss) tellLoss(status.loss);
   await openPanes();
 }
 

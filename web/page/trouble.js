@@ -83,11 +83,18 @@ export async function findTrouble() {
   return null;
 }
 
+/** What the browser said when it found the origin's storage damaged and deleted it: to the first who opened some. */
+export let loss = '';
+
 /** @returns {Promise<boolean>} */
 function canStore() {
   return new Promise((resolve) => {
     try {
       const opening = indexedDB.open('tabstead probe');
+      opening.onupgradeneeded = (event) => {
+        const { dataLoss, dataLossMessage } = /** @type {{ dataLoss?: string, dataLossMessage?: string }} */ (event);
+        if (dataLoss === 'total') loss = dataLossMessage || 'It does not say why.';
+      };
       opening.onsuccess = () => {
         opening.result.close();
         indexedDB.deleteDatabase('tabstead probe');
