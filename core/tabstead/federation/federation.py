@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from tabstead import configuration
 from tabstead.federation.client import FederationClient
+from tabstead.federation.hierarchy import RemoteHierarchy
 from tabstead.federation.key_ring import KeyRing
 from tabstead.federation.notary import Notary
 from tabstead.federation.profiles import RemoteProfiles
@@ -28,6 +29,7 @@ class Federation:
     key_ring: KeyRing
     notary: Notary
     profiles: RemoteProfiles
+    hierarchy: RemoteHierarchy
 
     async def read(self, work: Callable[[Db], T]) -> T:
         return await self.commits.database.read(work)
@@ -57,4 +59,5 @@ def build_federation(
         key_ring=key_ring,
         notary=Notary(server, commits.database, key_ring),
         profiles=RemoteProfiles(client, server.now_ms),
+        hierarchy=RemoteHierarchy(server, commits.database, client),
     )

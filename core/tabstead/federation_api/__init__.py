@@ -5,7 +5,7 @@ An endpoint parses, calls one function, shapes the answer. Its docstring begins 
 
 from typing import Final
 
-from tabstead.federation_api import keys, openid, public_rooms, queries, server
+from tabstead.federation_api import keys, openid, public_rooms, queries, server, spaces
 from tabstead.federation_api.call import FederationContext
 from tabstead.federation_api.routes import answer_with, build_router
 from tabstead.http import Request, Response
@@ -18,6 +18,7 @@ _ROUTER: Final = build_router(
     public_rooms.routes,
     queries.routes,
     server.routes,
+    spaces.routes,
 )
 
 

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tabstead.protocol.canonical_json import JsonDict
-from tabstead.protocol.identifiers import StateTuple
+from tabstead.protocol.identifiers import StateTuple, find_server_name_of
+from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.restricted_joins import RESTRICTED, allowed_room_ids, meets_condition
+from tabstead.rooms.server_access import may_take_part
 from tabstead.rooms.state import find_current_events
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
-from tabstead.storage.memberships import count_members, find_membership
-from tabstead.storage.rooms import Room
+from tabstead.storage.memberships import count_members, find_membership, select_members
+from tabstead.storage.room_servers import is_server_in, select_servers
+from tabstead.storage.rooms import Room, find_room
+from tabstead.storage.state_history import EMPTY
 
 _CREATE: Final[StateTuple] = ("m.room.create", "")
 _NAME: Final[StateTuple] = ("m.room.name", "")
@@ -76,6 +80,49 @@ def may_preview(db: Db, room: Room, user_id: str | None) -> bool:
     if join_rule in _OPEN_TO_ALL:
         return True
     return user_id is not None and join_rule in RESTRICTED and meets_condition(db, user_id, join_rules)
+
+
+def may_server_preview(db: Db, room: Room, server_name: str) -> bool:
+    """Whether a server may know what the room's summary says: where one of its users could be somebody who may."""
+    if not may_take_part(db, room, server_name):
+        return False
+    state = find_current_events(db, room, (_JOIN_RULES, _HISTORY_VISIBILITY))
+    join_rule = _text(state, _JOIN_RULES, "join_rule")
+    if join_rule in _OPEN_TO_ALL or _text(state, _HISTORY_VISIBILITY, "history_visibility") == "world_readable":
+        return True
+    if is_server_in(db, room.room_nid, server_name):
+        return True
+    invited = select_members(db, room.room_nid, ("invite",))
+    if any(find_server_name_of(member.user_id) == server_name for member in invited):
+        return True
+    conditions = (find_room(db, room_id) for room_id in allowed_room_ids(_content(state, _JOIN_RULES)))
+    return any(other is not None and is_server_in(db, other.room_nid, server_name) for other in conditions)
+
+
+def may_preview_told(db: Db, summary: Mapping[str, Any], user_id: str) -> bool:
+    """The same as `may_preview` for a room that this server is not in, by the summary that another one gives."""
+    room = find_room(db, str(summary.get("room_id")))
+    membership = None if room is None else find_membership(db, user_id, room.room_nid)
+    if membership is not None and membership.membership in {"join", "invite"}:
+        return True
+    if membership is not None and membership.membership == "ban":
+        return False
+    if summary.get("world_readable") is True or summary.get("join_rule", "public") in _OPEN_TO_ALL:
+        return True
+    conditions = {"join_rule": summary.get("join_rule"), "allow": _conditions(summary.get("allowed_room_ids"))}
+    return meets_condition(db, user_id, conditions)
+
+
+def is_held(db: Db, server: LocalServer, room: Room) -> bool:
+    """Whether what this server knows of the room is what there is to know: it is in it, or nobody is any more."""
+    if is_server_in(db, room.room_nid, server.name):
+        return True
+    return room.state_snapshot != EMPTY and not select_servers(db, room.room_nid)
+
+
+def _conditions(room_ids: object) -> list[JsonDict]:
+    named = room_ids if isinstance(room_ids, list) else []
+    return [{"type": "m.room_membership", "room_id": room_id} for room_id in named]
 
 
 def is_open_to_all(db: Db, room: Room) -> bool:
