@@ -113,7 +113,9 @@ class Homeserver:
             local_server=local,
             now_ms=now_ms,
             notifier=notifier,
-            federation=None if transport is None else _build_federation(configuration, local, commits, transport),
+            federation=None
+            if transport is None
+            else _build_federation(configuration, local, commits, transport, typing_users),
             typing_users=typing_users,
             long_poll=LongPoll(
                 database=database, notifier=notifier, typing_users=typing_users, now_ms=now_ms, waiting=waiting
@@ -209,11 +211,15 @@ class Homeserver:
 
 
 def _build_federation(
-    configuration: Configuration, server: LocalServer, commits: Commits, transport: "Transport"
+    configuration: Configuration,
+    server: LocalServer,
+    commits: Commits,
+    transport: "Transport",
+    typing_users: TypingUsers,
 ) -> "Federation":
     from tabstead.federation.federation import build_federation
 
-    return build_federation(configuration.federation, server, commits, transport)
+    return build_federation(configuration.federation, server, commits, transport, typing_users)
 
 
 def _build_url_previewer(

@@ -68,9 +68,9 @@ def log_in(db: Db, user_id: str, new: NewDevice, now_ms: int) -> Grant:
 
 def delete_devices(db: Db, user_id: str, device_ids: Iterable[str]) -> None:
     """End devices with all that is theirs; unknown ones are no error."""
-    had_keys = [_delete_device(db, user_id, device_id) for device_id in device_ids]
-    if any(had_keys):
-        insert_device_list_change(db, user_id)
+    had_keys = [device_id for device_id in device_ids if _delete_device(db, user_id, device_id)]
+    if had_keys:
+        insert_device_list_change(db, user_id, had_keys)
 
 
 def delete_other_devices(db: Db, user_id: str, device_id: str) -> None:
@@ -91,7 +91,7 @@ def rename_device(db: Db, user_id: str, device_id: str, display_name: str) -> No
         return
     devices.update_display_name(db, user_id, device_id, display_name)
     if find_device_keys(db, user_id, device_id) is not None:
-        insert_device_list_change(db, user_id)
+        insert_device_list_change(db, user_id, [device_id])
 
 
 def get_device(db: Db, user_id: str, device_id: str) -> Device:

@@ -8,7 +8,7 @@ A signature is stored only after it was verified against a key that may make it:
     on another user's master key        the user-signing key
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tabstead.encryption.signed_keys import check_signatures_form, find_signatures, is_same_key, is_signed_by
@@ -25,7 +25,7 @@ from tabstead.storage.cross_signing import (
 )
 from tabstead.storage.database import Db
 from tabstead.storage.device_keys import find_device_keys, select_device_keys
-from tabstead.storage.device_lists import insert_device_list_change
+from tabstead.storage.device_lists import CROSS_SIGNING, insert_device_list_change
 from tabstead.storage.devices import find_device
 
 USAGES: Final = ("master", "self_signing", "user_signing")
@@ -58,7 +58,7 @@ def upload_cross_signing_keys(db: Db, user_id: str, body: JsonObject) -> None:
             delete_cross_signing_key(db, user_id, usage)
     for key in changed.values():
         insert_cross_signing_key(db, user_id, key)
-    insert_device_list_change(db, user_id)
+    insert_device_list_change(db, user_id, [CROSS_SIGNING])
 
 
 def upload_signatures(
@@ -67,15 +67,24 @@ def upload_signatures(
     """Keep the user's signatures on keys, given as signed objects by owner and key name; what failed, and why."""
     failures: dict[str, dict[str, MatrixError]] = {}
     for owner, signed_keys in uploads.items():
-        news = False
+        signed_anew = []
         for key_name, signed in signed_keys.items():
             try:
-                news = _upload_signatures_on(db, user_id, owner, key_name, signed) or news
+                if _upload_signatures_on(db, user_id, owner, key_name, signed):
+                    signed_anew.append(key_name)
             except MatrixError as error:
                 failures.setdefault(owner, {})[key_name] = error
-        if news:
-            insert_device_list_change(db, owner)
+        if signed_anew:
+            insert_device_list_change(db, owner, _name_changes(db, user_id, owner, signed_anew))
     return failures
+
+
+def _name_changes(db: Db, signer: str, owner: str, key_names: Iterable[str]) -> list[str]:
+    """What other servers see of new signatures: those of the owner alone."""
+    if signer != owner:
+        return []
+    named = [name if find_device(db, owner, name) is not None else CROSS_SIGNING for name in key_names]
+    return list(dict.fromkeys(named))
 
 
 def _find_uploaded(body: JsonObject) -> dict[str, JsonObject]:

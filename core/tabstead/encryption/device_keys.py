@@ -42,7 +42,7 @@ def upload_device_keys(db: Db, user_id: str, device_id: str, keys: JsonObject) -
     if stored is not None and is_same_key(stored, keys.values_dict):
         return
     insert_device_keys(db, user_id, device_id, keys.values_dict)
-    insert_device_list_change(db, user_id)
+    insert_device_list_change(db, user_id, [device_id])
 
 
 def query_keys(db: Db, viewer: str | None, queried: Mapping[str, Sequence[str]]) -> QueriedKeys:
@@ -56,6 +56,25 @@ def query_keys(db: Db, viewer: str | None, queried: Mapping[str, Sequence[str]])
         if user is not None and not user.is_deactivated:
             _query_user(db, viewer, user_id, device_ids, found)
     return found
+
+
+def describe_device(db: Db, user_id: str, device_id: str) -> dict[str, Any]:
+    """A device as an m.device_list_update says it is: its keys and its name, or that it was deleted."""
+    devices = select_device_keys(db, user_id, [device_id])
+    if not devices:
+        return {"deleted": True}
+    signatures = [each for each in select_key_signatures(db, user_id, {user_id}) if each.key_name == device_id]
+    name = devices[0].display_name
+    keys = visible_key(devices[0].keys, user_id, None, signatures)
+    return {"keys": keys} if name is None else {"keys": keys, "device_display_name": name}
+
+
+def describe_cross_signing_keys(db: Db, user_id: str) -> dict[str, Any]:
+    """The cross-signing keys that other servers know, as an m.signing_key_update says them."""
+    found = QueriedKeys()
+    _query_user(db, None, user_id, (), found)
+    keys = {"master_key": found.master_keys, "self_signing_key": found.self_signing_keys}
+    return {"user_id": user_id} | {name: by_user[user_id] for name, by_user in keys.items() if user_id in by_user}
 
 
 def _query_user(db: Db, viewer: str | None, user_id: str, device_ids: Sequence[str], found: QueriedKeys) -> None:

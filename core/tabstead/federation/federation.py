@@ -10,11 +10,13 @@ from tabstead.federation.hierarchy import RemoteHierarchy
 from tabstead.federation.key_ring import KeyRing
 from tabstead.federation.notary import Notary
 from tabstead.federation.profiles import RemoteProfiles
+from tabstead.federation.sending import Sending
 from tabstead.federation.transport import Transport
 from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Db
 from tabstead.streams.commits import Commits
 from tabstead.streams.followers import Follower
+from tabstead.streams.typing_users import TypingUsers
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ class Federation:
     key_ring: KeyRing
     notary: Notary
     profiles: RemoteProfiles
+    sending: Sending
     hierarchy: RemoteHierarchy
 
     async def read(self, work: Callable[[Db], T]) -> T:
@@ -40,15 +43,20 @@ class Federation:
 
     def build_followers(self) -> list[Follower]:
         """What goes on between requests."""
-        return []
+        return [self.sending]
 
     async def close(self) -> None:
+        await self.sending.close()
         await self.key_ring.close()
         await self.client.close()
 
 
 def build_federation(
-    options: configuration.Federation, server: LocalServer, commits: Commits, transport: Transport
+    options: configuration.Federation,
+    server: LocalServer,
+    commits: Commits,
+    transport: Transport,
+    typing_users: TypingUsers,
 ) -> Federation:
     client = FederationClient(server, transport, options)
     key_ring = KeyRing(server, commits.database, client, options)
@@ -59,5 +67,6 @@ def build_federation(
         key_ring=key_ring,
         notary=Notary(server, commits.database, key_ring),
         profiles=RemoteProfiles(client, server.now_ms),
+        sending=Sending(server=server, database=commits.database, client=client, typing_users=typing_users),
         hierarchy=RemoteHierarchy(server, commits.database, client),
     )

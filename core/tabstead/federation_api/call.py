@@ -82,6 +82,7 @@ async def authenticate(context: FederationContext, request: Request) -> ServerNa
     )
     for signature in signatures[:_MAX_SIGNATURES]:
         if await _holds(context, signed, signature):
+            context.federation.sending.hear(signature.origin)
             return signature.origin
     raise Unsigned(f"No signature of {signatures[0].origin} holds.")
 

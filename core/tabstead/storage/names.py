@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from tabstead.storage.database import Db
-from tabstead.storage.state_tuples import find_state_tuple, intern_state_tuple
+from tabstead.storage.state_tuples import find_state_tuple, intern_state_tuple, select_state_tuples
 
 MEMBER: Final = "m.room.member"
 
@@ -40,3 +40,8 @@ def intern_user(db: Db, user_id: str) -> int:
 def find_user(db: Db, user_id: str) -> int | None:
     """The number of a user; None for one that no event and no mark is of."""
     return find_state_tuple(db, (MEMBER, user_id))
+
+
+def select_users(db: Db, user_nids: Iterable[int]) -> dict[int, str]:
+    """The users of these numbers."""
+    return {user_nid: user_id for user_nid, (_, user_id) in select_state_tuples(db, user_nids).items()}

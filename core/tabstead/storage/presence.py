@@ -67,6 +67,15 @@ def select_presence_changes(
     return [_presence(row) for row in rows]
 
 
+def select_presence_setters(db: Db, *, after: int, up_to: int) -> dict[str, int]:
+    """Whose presence was set with after < position <= up_to, and the position."""
+    rows = db.execute(
+        "SELECT user_id, stream_position FROM presence WHERE stream_position > ? AND stream_position <= ?",
+        (after, up_to),
+    )
+    return dict(rows.fetchall())
+
+
 def _presence(row: tuple[str, str, str | None, int]) -> StoredPresence:
     user_id, presence, status_msg, last_active_ts = row
     return StoredPresence(user_id=user_id, presence=presence, status_msg=status_msg, last_active_ts=last_active_ts)

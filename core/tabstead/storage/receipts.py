@@ -81,6 +81,33 @@ def select_receipt_changes(db: Db, reader: str, *, after: int, up_to: int) -> li
     return list(map(_receipt, rows))
 
 
+def select_public_receipt_rooms(db: Db, server: str, *, after: int, up_to: int) -> dict[int, tuple[int, int]]:
+    """The rooms in which public marks of a server's users moved with after < position <= up_to: first and last."""
+    rows = db.execute(
+        "SELECT r.room_nid, MIN(r.stream_position), MAX(r.stream_position) FROM receipts r"
+        " CROSS JOIN state_tuples u ON u.tuple_nid = r.user_nid WHERE r.stream_position > ? AND r.stream_position <= ?"
+        " AND NOT r.receipt_type AND substr(u.state_key, instr(u.state_key, ':') + 1) = ? GROUP BY r.room_nid",
+        (after, up_to, server),
+    )
+    return {room_nid: (first, last) for room_nid, first, last in rows}
+
+
+def select_public_receipts(
+    db: Db, server: str, room_nid: int, *, first: int, last: int, limit: int
+) -> list[tuple[int, Receipt]]:
+    """The first `limit` public marks of a server's users that moved in a room between two positions, both included.
+
+    Each with its position.
+    """
+    rows = db.execute(
+        f"SELECT r.stream_position, {_SELECT.removeprefix('SELECT ')}"
+        " WHERE r.stream_position >= ? AND r.stream_position <= ? AND r.room_nid = ? AND NOT r.receipt_type"
+        " AND substr(u.state_key, instr(u.state_key, ':') + 1) = ? ORDER BY r.stream_position LIMIT ?",
+        (first, last, room_nid, server, limit),
+    )
+    return [(position, _receipt(row)) for position, *row in rows]
+
+
 def _receipt(row: tuple[int, str, int, str, int, bytes | str, int, int]) -> Receipt:
     room_nid, user_id, receipt_type, thread_id, id_key, id_rest, event_position, ts = row
     return Receipt(

@@ -110,7 +110,7 @@ class AccountImport:
         keys = self._source.find_device_keys(user_id, source.device_id)
         if isinstance(keys, dict):
             insert_device_keys(db, user_id, source.device_id, keys)
-            insert_device_list_change(db, user_id)
+            insert_device_list_change(db, user_id, [source.device_id])
         one_time_keys = self._source.select_one_time_keys(user_id, source.device_id)
         for algorithm, key_id, key in one_time_keys:  # one by one, since they are claimed in this order
             insert_one_time_keys(

@@ -34,6 +34,8 @@ from tabstead.storage.dendrite_import.progress import (
     update_progress,
 )
 from tabstead.storage.dendrite_import.source import RoomserverSource
+from tabstead.storage.outbound_news import update_outbound_position
+from tabstead.storage.positions import select_position
 
 Report: TypeAlias = Callable[[str], None]
 """Is told in a line how far the import is."""
@@ -197,6 +199,7 @@ def _finish(db: Db, *, server_name: str, signing_key: SigningKey | None) -> None
     if find_server_name(db) is None:
         delete_progress(db)
         insert_identity(db, server_name, signing_key)
+        update_outbound_position(db, select_position(db))  # Dendrite has told other servers of it
 
 
 def _move(unfinished: Path, path: Path) -> None:
