@@ -34,7 +34,8 @@ from tabstead.storage.compaction.compactor import Compactor
 from tabstead.storage.database import Database, Db
 from tabstead.storage.dispatches import Life
 from tabstead.storage.positions import select_position
-from tabstead.storage.server_facts import find_fact, insert_fact
+from tabstead.storage.retired_signing_keys import insert_retired_key
+from tabstead.storage.server_facts import find_fact, insert_fact, update_fact
 from tabstead.streams.commits import Commits
 from tabstead.streams.followers import Follower, follow
 from tabstead.streams.notifier import Notifier
@@ -256,6 +257,19 @@ def insert_identity(db: Db, server_name: str, signing_key: SigningKey | None = N
     insert_fact(db, _KEY_FACT, secrets.token_bytes(SEED_BYTES) if signing_key is None else signing_key.seed)
     if signing_key is not None:
         insert_fact(db, _KEY_ID_FACT, signing_key.key_id.encode())
+
+
+def rotate_signing_key(db: Db, server_name: str, now_ms: int) -> SigningKey:
+    """Sign with a new key from the next start on; the old one holds for what it has signed. No server may run on it.
+
+    Raises ServerNameMismatch.
+    """
+    old = _identify(db, server_name)
+    new = SigningKey(key_id=f"ed25519:{secrets.token_hex(4)}", seed=secrets.token_bytes(SEED_BYTES))
+    insert_retired_key(db, old.verify_key, now_ms)
+    update_fact(db, _KEY_FACT, new.seed)
+    update_fact(db, _KEY_ID_FACT, new.key_id.encode())
+    return new
 
 
 def _identify(db: Db, server_name: str) -> SigningKey:

@@ -1,9 +1,13 @@
 """A server as a notary: it tells what it knows of others' keys, or can find out."""
 
+from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
 from helpers.federation import Network
 from helpers.homeserver import Json, TestServer
+from tabstead.homeserver import rotate_signing_key
+from tabstead.protocol.identifiers import ServerName
 from tabstead.protocol.signatures import VerifyKey, decode_verify_key, verify_signed_json
 from tabstead.storage.retired_signing_keys import insert_retired_key
 
@@ -60,6 +64,31 @@ async def test_what_cannot_be_fetched_is_told_as_it_is_known(network: Network, l
     left.clock.now += 30 * DAY
     assert await query(left, {"right.test": {}}) == told
     assert await query(left, {"right.test": {"ed25519:none": {}}, "nowhere.test": {}, "no name": {}}) == []
+
+
+async def test_a_key_that_its_server_has_forgotten_is_told_by_what_told_it(left: TestServer, right: TestServer) -> None:
+    old = key_of(right).key_id
+    (told,) = await query(left, {"right.test": {}})
+    await right.write(lambda db: rotate_signing_key(db, right.name, right.clock()))
+    await right.write(lambda db: db.execute("DELETE FROM retired_signing_keys"))
+    await right.restart()
+    new = key_of(right).key_id
+    (newer, older) = await query(left, {"right.test": {old: {}, new: {}}})
+    assert (list(newer["verify_keys"]), older) == ([new], told)
+
+
+async def test_after_a_rotation_a_server_is_believed_by_its_new_key(
+    network: Network, left: TestServer, right: TestServer
+) -> None:
+    federation = left.homeserver.context.federation
+    assert federation is not None
+    old, name = key_of(right), ServerName(right.name)
+    assert await federation.key_ring.find_request_key(name, old.key_id) == replace(old, valid_until_ts=ANY)
+    await right.write(lambda db: rotate_signing_key(db, right.name, right.clock()))
+    await right.restart()
+    new = key_of(right)
+    assert await federation.key_ring.find_request_key(name, new.key_id) == replace(new, valid_until_ts=ANY)
+    assert await federation.key_ring.find_request_key(name, old.key_id) is None
 
 
 async def test_it_tells_its_own_keys_too_the_retired_ones_included(left: TestServer) -> None:

@@ -94,6 +94,25 @@ def test_https_and_http_are_served_side_by_side(tmp_path: Path) -> None:
         server.process.communicate()
 
 
+def test_a_new_signing_key_is_published_with_the_old_one_retired(serve: Serve, tmp_path: Path) -> None:
+    server = serve()
+    _, before = get(server, "/_matrix/key/v2/server")
+    stop(server)
+    rotated = run("rotate-signing-key", "--config", str(tmp_path / "tabstead.toml"))
+    assert rotated.returncode == 0, rotated.stderr
+    _, after = get(serve(), "/_matrix/key/v2/server")
+    assert isinstance(before, dict) and isinstance(after, dict)
+    ((old_id, old),) = before["verify_keys"].items()
+    assert old_id not in after["verify_keys"]
+    assert rotated.stdout == f"new signing key: {next(iter(after['verify_keys']))}\n"
+    assert after["old_verify_keys"][old_id]["key"] == old["key"]
+
+
+def test_there_is_no_key_to_rotate_where_no_server_was(tmp_path: Path) -> None:
+    (tmp_path / "tabstead.toml").write_text('server_name = "localhost"')
+    assert run("rotate-signing-key", "--config", str(tmp_path / "tabstead.toml")).returncode == 1
+
+
 def test_who_waits_for_news_is_answered_when_the_server_ends(serve: Serve) -> None:
     server = serve()
     connection = http.client.HTTPConnection(*server.address)

@@ -7,6 +7,8 @@ A wrong configuration is exit code 2, a port or a database that can't be opened 
 
 `tabstead import-dendrite --config FILE --roomserver FILE` moves a server from Dendrite into a new database; begun again
 after it was killed, it goes on. See docs/moving-from-dendrite.md.
+
+`tabstead rotate-signing-key --config FILE` gives the server a new signing key; the old one is published as retired.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from tabstead.errors import InvalidConfiguration, ServerNameMismatch, TabsteadError
-from tabstead.homeserver import Homeserver
+from tabstead.homeserver import Homeserver, rotate_signing_key
 from tabstead.native.asgi import Application
 from tabstead.native.https_transport import build_https_transport
 from tabstead.native.httpx_outbound import HttpxOutbound
@@ -69,7 +71,11 @@ def _build_parser() -> argparse.ArgumentParser:
         "import-dendrite", help="make a new database of a Dendrite server's, which must not run meanwhile"
     )
     import_command.set_defaults(run=_import_dendrite)
-    for command in (serve_command, import_command):
+    rotate_command = commands.add_parser(
+        "rotate-signing-key", help="sign with a new key from the next start on; the server must not run meanwhile"
+    )
+    rotate_command.set_defaults(run=lambda settings, _: asyncio.run(_rotate_signing_key(settings)))
+    for command in (serve_command, import_command, rotate_command):
         command.add_argument(
             "--config", type=Path, required=True, metavar="FILE", help="the configuration, see docs/configuration.md"
         )
@@ -86,6 +92,17 @@ def _build_parser() -> argparse.ArgumentParser:
     ):
         import_command.add_argument(f"--{name}", type=Path, metavar="FILE", help=meaning)
     return parser
+
+
+async def _rotate_signing_key(settings: Settings) -> None:
+    if not settings.database.path.exists():
+        raise FileNotFoundError(f"{settings.database.path} does not exist")
+    database = await Database.open(settings.database.path)
+    try:
+        key = await database.write(lambda db: rotate_signing_key(db, settings.server_name, _now_ms()))
+    finally:
+        await database.close()
+    print(f"new signing key: {key.key_id}")
 
 
 def _import_dendrite(settings: Settings, options: argparse.Namespace) -> None:

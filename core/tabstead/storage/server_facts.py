@@ -12,3 +12,8 @@ def find_fact(db: Db, name: str) -> bytes | None:
 def insert_fact(db: Db, name: str, value: bytes) -> None:
     """Set a fact for the first time; to set it twice is a bug."""
     db.execute("INSERT INTO server_facts (name, value) VALUES (?, ?)", (name, value))
+
+
+def update_fact(db: Db, name: str, value: bytes) -> None:
+    """Set a fact, for the first time or again."""
+    db.execute("INSERT OR REPLACE INTO server_facts (name, value) VALUES (?, ?)", (name, value))
