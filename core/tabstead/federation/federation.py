@@ -1,12 +1,13 @@
 """The parts that talk with other servers, put together: what an edge with a transport gives the homeserver."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tabstead import configuration
 from tabstead.federation.client import FederationClient
 from tabstead.federation.hierarchy import RemoteHierarchy
+from tabstead.federation.inbound_work import InboundWork
 from tabstead.federation.key_ring import KeyRing
 from tabstead.federation.notary import Notary
 from tabstead.federation.profiles import RemoteProfiles
@@ -30,6 +31,7 @@ class Federation:
     client: FederationClient
     key_ring: KeyRing
     notary: Notary
+    inbound: InboundWork = field(default_factory=InboundWork)
     profiles: RemoteProfiles
     sending: Sending
     hierarchy: RemoteHierarchy
@@ -43,10 +45,13 @@ class Federation:
 
     def build_followers(self) -> list[Follower]:
         """What goes on between requests."""
-        return [self.sending]
+        from tabstead.federation.staged_rooms import StagedRooms  # works with a Federation
+
+        return [self.sending, StagedRooms(self)]
 
     async def close(self) -> None:
         await self.sending.close()
+        await self.inbound.close()
         await self.key_ring.close()
         await self.client.close()
 

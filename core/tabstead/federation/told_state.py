@@ -22,6 +22,7 @@ from typing import Final
 
 from tabstead.errors import MatrixError, OutboundFailed, PeerMisbehaved
 from tabstead.federation.federation import Federation
+from tabstead.protocol.auth_rules.room_state import CREATE
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import Event, load_event
 from tabstead.protocol.identifiers import EventID, RoomID, ServerName, StateTuple, is_server_name
@@ -114,10 +115,15 @@ class ToldState:
             return None
         if event.event_id not in self._events:
             encoded = json.dumps(event.pdu, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-            auth_events = tuple(dict.fromkeys(event.auth_events))
+            auth_events = tuple(dict.fromkeys([*event.auth_events, *self._implied(event)]))
             self._events[event.event_id] = _ToldEvent(event.event_id, auth_events, encoded)
             self._note_signers(event.pdu)
         return event
+
+    def _implied(self, event: Event) -> list[EventID]:
+        """v12-: the create event, which events don't name among their auth events."""
+        is_implied = self.version.room_id_is_create_hash and event.type != CREATE[0]
+        return [EventID("$" + self.room_id[1:])] if is_implied else []
 
     def _note_signers(self, pdu: JsonDict) -> None:
         for server_name in required_signers(pdu, self.version):
@@ -128,14 +134,14 @@ class ToldState:
 
 async def persist_told_events(federation: Federation, room: Room, told: ToldState) -> None:
     """Store what was told, as far as it holds."""
-    await _fetch_keys(federation, await federation.read(lambda db: _select_unknown_signers(federation, db, told)))
+    await fetch_keys(federation, await federation.read(lambda db: _select_unknown_signers(federation, db, told)))
     left = told.in_auth_order()
     asked: set[ServerName] = set()
     while left:
         left, unsigned_by = await _persist(federation, room, told, left)
         if unsigned_by <= asked:
             return
-        await _fetch_keys(federation, unsigned_by - asked)
+        await fetch_keys(federation, unsigned_by - asked)
         asked |= unsigned_by
 
 
@@ -191,7 +197,7 @@ def _select_unknown_signers(federation: Federation, db: Db, told: ToldState) -> 
     return {server for server, key_ids in told.key_ids.items() if not find_keys(server, key_ids)}
 
 
-async def _fetch_keys(federation: Federation, servers: Iterable[ServerName]) -> None:
+async def fetch_keys(federation: Federation, servers: Iterable[ServerName]) -> None:
     """Fetch what can be had of these servers' keys."""
     gate = asyncio.Semaphore(_KEY_REQUESTS)
 

@@ -5,7 +5,7 @@ An endpoint parses, calls one function, shapes the answer. Its docstring begins 
 
 from typing import Final
 
-from tabstead.federation_api import keys, openid, public_rooms, queries, server, spaces
+from tabstead.federation_api import keys, openid, public_rooms, queries, server, spaces, transactions
 from tabstead.federation_api.call import FederationContext
 from tabstead.federation_api.routes import answer_with, build_router
 from tabstead.http import Request, Response
@@ -19,6 +19,7 @@ _ROUTER: Final = build_router(
     queries.routes,
     server.routes,
     spaces.routes,
+    transactions.routes,
 )
 
 

@@ -67,6 +67,12 @@ SCANS: Final = (
     # A client repeats a request for minutes; one that was away for a week sends anew.
     Scan(table="client_transactions", key=("transaction_key",), condition=f"p.created_ts < :now - {7 * _DAY_MS}"),
     Scan(table="dispatches", key=("dispatch_key",), condition=f"p.created_ts < :now - {_HOUR_MS}"),
+    # A server repeats a transaction until it is answered.
+    Scan(
+        table="inbound_transactions",
+        key=("origin", "transaction_id"),
+        condition=f"p.created_ts < :now - {_DAY_MS}",
+    ),
     Scan(table="interactive_auth_sessions", key=("session_id",), condition="p.expires_ts <= :now"),
     # With a refresh token, an expired pair is still good for a new one. For a week, the client is told that it expired.
     Scan(

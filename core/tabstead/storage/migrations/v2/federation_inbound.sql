@@ -15,6 +15,6 @@ CREATE TABLE staged_pdus (
     received_ts INTEGER NOT NULL,
     attempts INTEGER NOT NULL,                    -- how often others were asked in vain for what it waits for
     due_ts INTEGER NOT NULL,                      -- when to ask again
-    pdu TEXT NOT NULL,                            -- JSON, its format checked
+    pdu BLOB NOT NULL,                            -- JSON, its format checked
     PRIMARY KEY (room_nid, event_id)
 ) WITHOUT ROWID;
