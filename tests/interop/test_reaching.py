@@ -45,3 +45,27 @@ async def test_both_believe_a_server_whose_key_they_fetch_and_nobody_elses(
         assert (await peer.ask(server, "GET", target, key=unknown)).status == 401
         assert (await peer.ask(server, "GET", target, is_signed=False)).status == 401
     assert [heard.target for heard in peer.heard].count("/_matrix/key/v2/server") <= 4
+
+
+async def test_each_tells_of_the_others_keys_as_a_notary(tabstead: FederatedServer, synapse: FederatedServer) -> None:
+    for asked, other in ((tabstead, synapse), (synapse, tabstead)):
+        published = (await other.handle(Request(method="GET", path="/_matrix/key/v2/server"))).json
+        query = {
+            "server_keys": {other.name: {key_id: {"minimum_valid_until_ts": 0} for key_id in published["verify_keys"]}}
+        }
+        (response,) = (await asked.anonymous().post("/_matrix/key/v2/query", query))["server_keys"]
+        assert response["verify_keys"] == published["verify_keys"]
+        assert response["signatures"].keys() == {asked.name, other.name}
+
+
+async def test_a_notary_vouches_for_a_server_that_is_gone(
+    servers: FederatedServers, synapse: FederatedServer, peer: SigningPeer
+) -> None:
+    trusting = servers.start_tabstead(f'key_servers = ["{synapse.name}"]')
+    user = await trusting.register("dora")
+    target = f"/_matrix/federation/v1/query/profile?user_id={quoted(user.user_id)}"
+    query = {"server_keys": {peer.name: {peer.key.key_id: {"minimum_valid_until_ts": 0}}}}
+    await synapse.anonymous().post("/_matrix/key/v2/query", query)
+    peer.answer("GET", "/_matrix/key/v2/server", {"errcode": "M_UNKNOWN", "error": "I am gone."}, 503)
+    assert (await peer.ask(trusting, "GET", target)).status == 200
+    assert (await peer.ask(trusting, "GET", target, key=SigningKey(key_id="ed25519:x", seed=bytes(32)))).status == 401

@@ -56,13 +56,16 @@ class KeyRing:
         """What is known within a transaction: for the checks on receipt of a PDU."""
         return partial(self._find_known, db)
 
-    async def fetch_keys(self, server_name: ServerName, *, is_stranger: bool = False) -> None:
+    async def fetch_keys(
+        self, server_name: ServerName, key_ids: Iterable[str] = (), *, is_stranger: bool = False
+    ) -> None:
         """Fetch a server's keys into storage; who asks meanwhile shares the answer.
 
-        A server that has answered just now several times is not asked again. Strangers' turn is apart from the
-        others'. Raises OutboundFailed.
+        A server that has answered just now several times is not asked again. `key_ids` are those that are wanted, as
+        far as they are known: a notary may look for them. Strangers' turn is apart from the others'. Raises
+        OutboundFailed.
         """
-        fetching = self._start_fetching(server_name, is_stranger)
+        fetching = self._start_fetching(server_name, key_ids, is_stranger)
         if fetching is not None:
             await asyncio.shield(fetching)
 
@@ -74,7 +77,7 @@ class KeyRing:
             self._fetch_anew_if_due(server_name, known)
             return known.verify_key
         try:
-            await self.fetch_keys(server_name, is_stranger=is_stranger)
+            await self.fetch_keys(server_name, [key_id], is_stranger=is_stranger)
         except OutboundFailed:
             return None
         fetched, _ = await self._database.read(find)
@@ -105,15 +108,18 @@ class KeyRing:
         if not is_past_half(known, self._server.now_ms()):
             return
         with suppress(OutboundFailed):  # there is time to try again
-            self._start_fetching(server_name, is_stranger=False)
+            self._start_fetching(server_name, (known.verify_key.key_id,), is_stranger=False)
 
-    def _start_fetching(self, server_name: ServerName, is_stranger: bool) -> "asyncio.Task[None] | None":
+    def _start_fetching(
+        self, server_name: ServerName, key_ids: Iterable[str], is_stranger: bool
+    ) -> "asyncio.Task[None] | None":
         """A task that fetches the keys; None: there can't be anything new. Raises OutboundFailed."""
         if server_name in self._fetching:
             return self._fetching[server_name]
         if server_name == self._server.name or not self._pace.may_ask(server_name):
             return None
-        fetching = asyncio.ensure_future(self._fetch(server_name, self._strangers if is_stranger else self._acquainted))
+        places = self._strangers if is_stranger else self._acquainted
+        fetching = asyncio.ensure_future(self._fetch(server_name, key_ids, places))
         self._fetching[server_name] = fetching
         fetching.add_done_callback(partial(self._end_fetching, server_name))
         return fetching
@@ -123,13 +129,13 @@ class KeyRing:
         if not fetching.cancelled():
             fetching.exception()  # whoever waited has it; nobody may have
 
-    async def _fetch(self, server_name: ServerName, places: Places) -> None:
+    async def _fetch(self, server_name: ServerName, key_ids: Iterable[str], places: Places) -> None:
         """From the server itself, or else from a notary."""
         try:
             async with places.take():
                 told = await self._ask(server_name)
         except OutboundFailed as error:
-            second_hand = await self._find_at_notaries(server_name)
+            second_hand = await self._find_at_notaries(server_name, key_ids)
             self._pace.note(server_name, str(error) if second_hand is None else None)
             if second_hand is None:
                 raise
@@ -138,8 +144,10 @@ class KeyRing:
             self._pace.note(server_name, None)
             await self._database.write(lambda db: update_server_keys(db, told))
 
-    async def _find_at_notaries(self, server_name: ServerName) -> ToldKeys | None:
-        return await self._notaries.find_keys(server_name) if self._notaries.may_know(server_name) else None
+    async def _find_at_notaries(self, server_name: ServerName, key_ids: Iterable[str]) -> ToldKeys | None:
+        if not self._notaries.may_know(server_name):
+            return None
+        return await self._notaries.find_keys(server_name, key_ids)
 
     async def _ask(self, server_name: ServerName) -> ToldKeys:
         response = await self._client.ask(

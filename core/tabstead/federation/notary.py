@@ -7,7 +7,7 @@ strangers' keys.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -48,7 +48,7 @@ class Notary:
                 name for name, query in queries.items() if not self._is_met(db, name, query, minimum_valid_until_ts)
             ]
         )
-        await self._fetch(unmet)
+        await self._fetch({name: queries[name] for name in unmet})
         return await self._database.read(
             lambda db: [response for name, query in queries.items() for response in self._tell(db, name, query)]
         )
@@ -68,16 +68,16 @@ class Notary:
         valid_until_ts = key.verify_key.valid_until_ts or 0
         return minimum_valid_until_ts <= valid_until_ts and not is_past_half(key, self._server.now_ms())
 
-    async def _fetch(self, servers: Iterable[ServerName]) -> None:
+    async def _fetch(self, queries: Mapping[ServerName, KeyQuery]) -> None:
         """Fetch what can be had in time; what comes later is there for the next query."""
 
         async def fetch(server_name: ServerName) -> None:
             with suppress(OutboundFailed):
-                await self._key_ring.fetch_keys(server_name, is_stranger=True)
+                await self._key_ring.fetch_keys(server_name, queries[server_name], is_stranger=True)
 
         with suppress(TimeoutError):
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                await asyncio.gather(*map(fetch, servers))
+                await asyncio.gather(*map(fetch, queries))
 
     def _tell(self, db: Db, server_name: ServerName, query: KeyQuery) -> list[JsonDict]:
         server = self._server
