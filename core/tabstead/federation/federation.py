@@ -11,6 +11,7 @@ from tabstead.federation.inbound_work import InboundWork
 from tabstead.federation.key_ring import KeyRing
 from tabstead.federation.notary import Notary
 from tabstead.federation.profiles import RemoteProfiles
+from tabstead.federation.room_locks import RoomLocks
 from tabstead.federation.sending import Sending
 from tabstead.federation.transport import Transport
 from tabstead.rooms.local_server import LocalServer
@@ -32,6 +33,8 @@ class Federation:
     key_ring: KeyRing
     notary: Notary
     inbound: InboundWork = field(default_factory=InboundWork)
+    entering: RoomLocks = field(default_factory=RoomLocks)
+    """Rooms that this server is about to come into."""
     profiles: RemoteProfiles
     sending: Sending
     hierarchy: RemoteHierarchy
