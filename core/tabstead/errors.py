@@ -18,6 +18,8 @@
     │   │   ├── BadState                     M_BAD_STATE
     │   │   ├── BadAlias                     M_BAD_ALIAS
     │   │   ├── InvalidSignature             M_INVALID_SIGNATURE
+    │   │   ├── UnableToAuthoriseJoin        M_UNABLE_TO_AUTHORISE_JOIN: a restricted room's, another server may know
+    │   │   ├── UnableToGrantJoin            M_UNABLE_TO_GRANT_JOIN: a restricted room's, another server may be able to
     │   │   └── UnknownPos                   M_UNKNOWN_POS: sliding sync begins anew
     │   ├── Unauthenticated              401
     │   │   ├── MissingToken                 M_MISSING_TOKEN
@@ -204,6 +206,18 @@ class BadAlias(BadRequest):
 
 class InvalidSignature(BadRequest):
     errcode = "M_INVALID_SIGNATURE"
+
+
+class UnableToAuthoriseJoin(BadRequest):
+    """Whether the user may join the restricted room is not known here."""
+
+    errcode = "M_UNABLE_TO_AUTHORISE_JOIN"
+
+
+class UnableToGrantJoin(BadRequest):
+    """The user may join the restricted room, but nobody here may let them in."""
+
+    errcode = "M_UNABLE_TO_GRANT_JOIN"
 
 
 class UnknownPos(BadRequest):

@@ -1,10 +1,15 @@
 """Rooms: creating them, and which of them a user is in. Client-Server API, § Creation."""
 
+import json
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from tabstead.client_api import remote_membership
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.other_servers import elsewhere, may_ask
 from tabstead.client_api.rate_limits import CREATING_ROOMS
-from tabstead.client_api.routes import Routes
+from tabstead.client_api.routes import Elsewhere, Routes
 from tabstead.errors import BadJson, Forbidden, InvalidParam, NotFound
 from tabstead.http import JsonObject, Response, json_response
 from tabstead.protocol.identifiers import parse_user_id
@@ -20,11 +25,28 @@ routes = Routes()
 
 
 @routes.write("POST", "/_matrix/client/v3/createRoom", access=Access.USER, limit=CREATING_ROOMS)
-def post_create_room(call: Call, db: Db) -> Response:
+def post_create_room(call: Call, db: Db) -> Response | Elsewhere:
     """POST /_matrix/client/v3/createRoom. § Creation."""
     creation = _parse_creation(call.body())
+    others = [user_id for user_id in dict.fromkeys(creation.invite) if may_ask(call, user_id)]
+    if not others:
+        return _create(call, creation, db)
+    creation = replace(creation, invited_later=frozenset(others))
+    return elsewhere(call, lambda _: _create_and_invite(call, creation, others))
+
+
+def _create(call: Call, creation: RoomCreation, db: Db) -> Response:
     room = create_room(db, call.context.local_server, call.user_id, creation)
     return json_response({"room_id": room.room_id})
+
+
+async def _create_and_invite(call: Call, creation: RoomCreation, others: list[str]) -> Response:
+    """The room is there whether the others' servers can be reached or not."""
+    response = await call.context.write_once(call.request, partial(_create, call, creation))
+    room_id = json.loads(response.body)["room_id"]
+    room = await call.context.database.read(lambda db: get_known_room(db, room_id))
+    await remote_membership.invite_all(call, room, others, is_direct=creation.is_direct)
+    return response
 
 
 @routes.read("GET", "/_matrix/client/v3/joined_rooms")

@@ -1,9 +1,9 @@
 """How an endpoint is declared, and how a request reaches it.
 
 A transactional endpoint is a synchronous function of a call and `db`: authentication, its work and, for a POST, the
-answer kept for a second dispatch happen in one transaction, which may run more than once. One that reads may find that
-another server has the answer: it returns how to ask there, which happens when the transaction is over. A waiting
-endpoint is a coroutine that opens its own short transactions.
+answer kept for a second dispatch happen in one transaction, which may run more than once. It may find that another
+server is needed: it returns how to ask there, which happens when the transaction is over; what it wrote is rolled back.
+A waiting endpoint is a coroutine that opens its own short transactions.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,13 +18,12 @@ from tabstead.storage.database import Db
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """What a reading endpoint returns that does not know the answer: how to ask those who do."""
+    """What a transactional endpoint returns that can't answer by itself: how to ask those who can."""
 
     ask: Callable[[], Awaitable[Response]]
 
 
-TransactionalEndpoint: TypeAlias = Callable[[Call, Db], Response]
-ReadingEndpoint: TypeAlias = Callable[[Call, Db], Response | Elsewhere]
+TransactionalEndpoint: TypeAlias = Callable[[Call, Db], Response | Elsewhere]
 WaitingEndpoint: TypeAlias = Callable[[Call], Awaitable[Response]]
 
 
@@ -36,7 +35,7 @@ class Route(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadRoute:
-    endpoint: ReadingEndpoint
+    endpoint: TransactionalEndpoint
     access: Access
 
     async def answer(self, context: Context, request: Request) -> Response:
@@ -55,12 +54,43 @@ class WriteRoute:
     access: Access
 
     async def answer(self, context: Context, request: Request) -> Response:
-        return await context.write_once(request, lambda db: self._run(context, request, db))
+        try:
+            return await context.write_once(request, lambda db: self._run(context, request, db))
+        except _Turned as turned:
+            await _record_first_use(turned.call)
+            return await turned.elsewhere.ask()
 
     def _run(self, context: Context, request: Request, db: Db) -> Response:
         call = Call.authenticated(context, request, db, self.access)
         call.record_use(db)
-        return self.endpoint(call, db)
+        found = self.endpoint(call, db)
+        if isinstance(found, Elsewhere):
+            raise _Turned(call, found)
+        return found
+
+
+async def carry_out(call: Call, work: Callable[[Db], Response | Elsewhere]) -> Response:
+    """Go on with a request in a transaction of its own, and elsewhere once more if need be."""
+
+    def run(db: Db) -> Response:
+        found = work(db)
+        if isinstance(found, Elsewhere):
+            raise _Turned(call, found)
+        return found
+
+    try:
+        return await call.context.write_once(call.request, run)
+    except _Turned as turned:
+        return await turned.elsewhere.ask()
+
+
+class _Turned(Exception):
+    """Ends a transaction that has nothing to keep, since the answer is elsewhere."""
+
+    def __init__(self, call: Call, elsewhere: Elsewhere) -> None:
+        super().__init__()
+        self.call = call
+        self.elsewhere = elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +131,10 @@ class Routes:
 
     def read(
         self, method: str, *paths: str, access: Access = Access.GUEST, limit: RateLimit | None = None
-    ) -> Callable[[ReadingEndpoint], ReadingEndpoint]:
+    ) -> Callable[[TransactionalEndpoint], TransactionalEndpoint]:
         """Declare an endpoint that only reads."""
 
-        def declare(endpoint: ReadingEndpoint) -> ReadingEndpoint:
+        def declare(endpoint: TransactionalEndpoint) -> TransactionalEndpoint:
             self._add(method, paths, ReadRoute(endpoint=endpoint, access=access), limit)
             return endpoint
 

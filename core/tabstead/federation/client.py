@@ -52,14 +52,18 @@ class FederationClient:
 
     async def ask(self, destination: ServerName, question: Question) -> JsonDict:
         """The JSON object of a successful answer. Raises PeerRefused, PeerMisbehaved, OutboundFailed."""
-        answer = await self.exchange(destination, question)
-        try:
-            value = parse_json(answer.body)
-        except MatrixError as error:
-            raise PeerMisbehaved(f"{destination} answers with what is not JSON: {error.sentence}") from error
+        value = await self.ask_any(destination, question)
         if not isinstance(value, dict):
             raise PeerMisbehaved(f"{destination} answers with what is not a JSON object.")
         return value
+
+    async def ask_any(self, destination: ServerName, question: Question) -> Any:
+        """The JSON value of a successful answer. Raises as `ask` does."""
+        answer = await self.exchange(destination, question)
+        try:
+            return parse_json(answer.body)
+        except MatrixError as error:
+            raise PeerMisbehaved(f"{destination} answers with what is not JSON: {error.sentence}") from error
 
     async def exchange(
         self, destination: ServerName, question: Question, take: Callable[[bytes], None] | None = None

@@ -5,7 +5,19 @@ An endpoint parses, calls one function, shapes the answer. Its docstring begins 
 
 from typing import Final
 
-from tabstead.federation_api import keys, openid, public_rooms, queries, server, spaces, transactions
+from tabstead.federation_api import (
+    inviting,
+    joining,
+    keys,
+    knocking,
+    leaving,
+    openid,
+    public_rooms,
+    queries,
+    server,
+    spaces,
+    transactions,
+)
 from tabstead.federation_api.call import FederationContext
 from tabstead.federation_api.routes import answer_with, build_router
 from tabstead.http import Request, Response
@@ -13,7 +25,11 @@ from tabstead.http import Request, Response
 __all__ = ["FederationContext", "answer"]
 
 _ROUTER: Final = build_router(
+    inviting.routes,
+    joining.routes,
     keys.routes,
+    knocking.routes,
+    leaving.routes,
     openid.routes,
     public_rooms.routes,
     queries.routes,

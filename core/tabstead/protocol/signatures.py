@@ -190,6 +190,13 @@ def check_event_signatures(
     return None
 
 
+def check_signatures_of(
+    server_name: ServerName, pdu: JsonDict, room_version: RoomVersion, get_verify_keys: GetVerifyKeys
+) -> BadSignature | MissingKeys | None:
+    """The same for one server, whether it must have signed or not."""
+    return _check_signatures_of(server_name, redact_event(pdu, room_version), room_version, get_verify_keys)
+
+
 def has_signature_by_any(value: JsonDict, keys: Iterable[str]) -> bool:
     """Whether any signature on the value is by any of these public keys, given in base64, whoever's they are.
 

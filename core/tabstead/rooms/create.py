@@ -59,6 +59,8 @@ class RoomCreation:
     name: str | None = None
     topic: str | None = None
     invite: tuple[str, ...] = ()
+    invited_later: frozenset[str] = frozenset()
+    """Those of them whose servers must be asked first; `create_room` does not invite them."""
     is_direct: bool = False
     creation_content: JsonDict = field(default_factory=dict)
     power_levels: JsonDict = field(default_factory=dict)
@@ -92,7 +94,7 @@ def _create(db: Db, server: LocalServer, creator: str, creation: RoomCreation) -
         send_event(db, server, room, creator, alias)
     for draft in (*_preset_state(creation), *creation.initial_state, *_named_state(creation)):
         send_event(db, server, room, creator, draft)
-    for user_id in dict.fromkeys(creation.invite):
+    for user_id in dict.fromkeys(user_id for user_id in creation.invite if user_id not in creation.invited_later):
         invite_user(db, server, room, creator, user_id, is_direct=creation.is_direct)
     if creation.is_public:
         update_directory_listing(db, room.room_nid, True)

@@ -10,11 +10,11 @@ from tabstead.accounts.moderation import check_not_suspended
 from tabstead.errors import BadAlias, BadRequest, Forbidden, InvalidParam
 from tabstead.protocol.identifiers import find_server_name_of, is_room_alias, parse_user_id
 from tabstead.rooms.draft import Draft
+from tabstead.rooms.invite_permission import check_takes_invites
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.redactions import check_may_redact
 from tabstead.rooms.state import find_current_event
 from tabstead.rooms.state_checks import check_encryption, check_policy, check_server_acl
-from tabstead.storage.account_data import find_account_data
 from tabstead.storage.database import Db
 from tabstead.storage.events import find_event
 from tabstead.storage.relations import has_annotation
@@ -93,10 +93,7 @@ def _check_invite(db: Db, server: LocalServer, room: Room, sender: str, draft: D
     target = parse_user_id(draft.state_key)
     if not server.owns(target):
         raise Forbidden(f"The server {find_server_name_of(target)} cannot be reached from here.")
-    # § Invite permission
-    permission = find_account_data(db, target, "m.invite_permission_config")
-    if permission is not None and permission.get("default_action") == "block":
-        raise Forbidden(f"{target} takes no invites.", errcode="M_INVITE_BLOCKED")
+    check_takes_invites(db, target)
 
 
 _CHECKS: Final[Mapping[str, Callable[[Db, LocalServer, Room, str, Draft], None]]] = {

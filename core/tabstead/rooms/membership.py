@@ -22,7 +22,9 @@ from tabstead.storage import memberships
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
 from tabstead.storage.memberships import find_membership, update_forgotten
+from tabstead.storage.room_servers import is_server_in, select_servers
 from tabstead.storage.rooms import Room, get_room
+from tabstead.storage.state_history import EMPTY
 
 _MAY_BE_KICKED: Final = frozenset({"join", "invite", "knock"})
 
@@ -48,7 +50,7 @@ def join_room(
         return
     if is_guest and not allows_guests(db, room):
         raise Forbidden("This room is not open to guests.", errcode="M_GUEST_ACCESS_FORBIDDEN")
-    content = _own_content(db, user_id, "join", reason)
+    content = member_content(db, user_id, "join", reason)
     if membership != "invite":
         authoriser = find_authoriser(db, server, room, user_id)
         if authoriser is not None:
@@ -68,7 +70,7 @@ def invite_user(
     is_direct: bool = False,
 ) -> None:
     """Invite a user. Raises Forbidden."""
-    content = _own_content(db, target, "invite", reason)
+    content = member_content(db, target, "invite", reason)
     if is_direct:
         content["is_direct"] = True
     send_membership(db, server, room, content, sender=sender, target=target)
@@ -78,7 +80,7 @@ def knock_on_room(db: Db, server: LocalServer, room: Room, user_id: str, *, reas
     """Ask to be let in; to ask twice is to ask once. Raises Forbidden."""
     if membership_of(db, room, user_id) == "knock":
         return
-    send_membership(db, server, room, _own_content(db, user_id, "knock", reason), sender=user_id, target=user_id)
+    send_membership(db, server, room, member_content(db, user_id, "knock", reason), sender=user_id, target=user_id)
 
 
 def leave_room(db: Db, server: LocalServer, room: Room, user_id: str, *, reason: str | None = None) -> None:
@@ -141,12 +143,18 @@ def send_membership(
     return send_event(db, server, room, sender, Draft(type="m.room.member", state_key=target, content=content))
 
 
-def member_content(db: Db, user_id: str, membership: str) -> JsonDict:
+def needs_others(db: Db, server: LocalServer, room: Room) -> bool:
+    """Whether others are in the room and this server is not: what happens there is not known here.
+
+    A room that nobody is in any more goes on wherever it is known.
+    """
+    if is_server_in(db, room.room_nid, server.name):
+        return False
+    return room.state_snapshot == EMPTY or bool(select_servers(db, room.room_nid))
+
+
+def member_content(db: Db, user_id: str, membership: str, reason: str | None = None) -> JsonDict:
     """A member event's content with the user's profile, as far as it is known here."""
-    return _own_content(db, user_id, membership, None)
-
-
-def _own_content(db: Db, user_id: str, membership: str, reason: str | None) -> JsonDict:
     return {**_content(membership, reason), **find_profile(db, user_id).fields}
 
 

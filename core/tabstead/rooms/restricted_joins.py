@@ -6,12 +6,13 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tabstead.errors import Forbidden
+from tabstead.errors import Forbidden, UnableToAuthoriseJoin, UnableToGrantJoin
 from tabstead.protocol.auth_rules.room_state import JOIN_RULES
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.state import read_room_state
 from tabstead.storage.database import Db
 from tabstead.storage.memberships import is_joined, walk_joined_users
+from tabstead.storage.room_servers import is_server_in
 from tabstead.storage.rooms import Room, find_room
 
 RESTRICTED: Final = frozenset({"restricted", "knock_restricted"})
@@ -41,14 +42,14 @@ def find_authoriser(db: Db, server: LocalServer, room: Room, user_id: str) -> st
     """The member in whose name this server lets a user into a restricted room, None where the room isn't restricted.
 
     Of the members of this server with the power to invite the mightiest, the first by name among equals. Raises
-    Forbidden if the user meets none of the conditions, or if nobody here may let them in.
+    Forbidden if the user meets none of the conditions, UnableToAuthoriseJoin if that is not known here, and
+    UnableToGrantJoin if nobody here may let them in.
     """
     state = read_room_state(db, room, JOIN_RULES)
     if not room.version.restricted_joins or state.join_rule not in RESTRICTED:
         return None
     join_rules = state.events.get(JOIN_RULES)
-    if join_rules is None or not meets_condition(db, user_id, join_rules.content):
-        raise Forbidden("The room is restricted, and you are in none of the rooms whose members may join.")
+    _check_condition(db, server, user_id, {} if join_rules is None else join_rules.content)
     levels = state.power_levels
     content = levels.content or {}
     listed = content.get("users")
@@ -63,4 +64,15 @@ def find_authoriser(db: Db, server: LocalServer, room: Room, user_id: str) -> st
         for member in walk_joined_users(db, room.room_nid):
             if server.owns(member) and levels.user_power_level(member) >= levels.invite:
                 return member
-    raise Forbidden("Nobody on this server may let you into the restricted room.")
+    raise UnableToGrantJoin("Nobody on this server may let you into the restricted room.")
+
+
+def _check_condition(db: Db, server: LocalServer, user_id: str, join_rules: Mapping[str, Any]) -> None:
+    room_ids = allowed_room_ids(join_rules)
+    found = [find_room(db, room_id) for room_id in room_ids]
+    known = [room for room in found if room is not None and is_server_in(db, room.room_nid, server.name)]
+    if any(is_joined(db, user_id, room.room_nid) for room in known):
+        return
+    if len(known) < len(room_ids):
+        raise UnableToAuthoriseJoin("The room is restricted, and not all rooms whose members may join are known here.")
+    raise Forbidden("The room is restricted, and you are in none of the rooms whose members may join.")

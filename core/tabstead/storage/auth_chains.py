@@ -67,6 +67,17 @@ def select_auth_difference(db: Db, conflicted: Sequence[Collection[int]], agreed
     return {event_nid for event_nid, chain in candidates.items() if event_nid > reach.get(chain, 0)}
 
 
+def select_auth_chain(db: Db, event_nids: Iterable[int]) -> set[int]:
+    """The events that any of these lead to along `auth_events`, as event_nids; of these only such as others lead to."""
+    chain: set[int] = set()
+    unvisited = set(event_nids)
+    while unvisited:
+        rows = _select_auth_events(db, unvisited)
+        unvisited = {auth_event for auth_events in rows for auth_event in auth_events} - chain
+        chain |= unvisited
+    return chain
+
+
 def select_conflicted_subgraph(db: Db, conflicted: Collection[int]) -> set[int]:
     """The events on the paths along `auth_events` between any two of these, the ends included, as event_nids."""
     graph = _Graph(db)
@@ -278,6 +289,14 @@ def _select_rows(db: Db, event_nids: Iterable[int]) -> Iterator[_Row]:
             auth_events=_decode(auth_events),
             reach=None if reach is None else _decode_reach(reach),
         )
+
+
+def _select_auth_events(db: Db, event_nids: Iterable[int]) -> Iterator[tuple[int, ...]]:
+    rows = db.execute(
+        "SELECT a.auth_events FROM json_each(?) j CROSS JOIN auth_chains a ON a.event_nid = j.value",
+        (json.dumps(list(event_nids)),),
+    )
+    return (_decode(auth_events) for (auth_events,) in rows)
 
 
 def _encode(event_nids: Iterable[int]) -> bytes:

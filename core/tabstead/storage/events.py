@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from tabstead.protocol.canonical_json import JsonDict
-from tabstead.protocol.events import Event
+from tabstead.protocol.events import Event, load_event
 from tabstead.protocol.identifiers import EventID, RoomID, UserID
 from tabstead.protocol.room_versions import get_room_version
 from tabstead.storage.client_transactions import ClientTransaction
@@ -21,6 +21,7 @@ from tabstead.storage.database import Db
 from tabstead.storage.event_codec import Packed, encode_event, signing_keys
 from tabstead.storage.event_ids import decode_event_id, encode_event_id
 from tabstead.storage.names import USER_NID, intern_name, intern_user
+from tabstead.storage.out_of_band import is_out_of_band, select_out_of_band
 from tabstead.storage.relations import update_relations_to
 from tabstead.storage.rooms import Room
 from tabstead.storage.state_tuples import intern_state_tuple
@@ -60,6 +61,9 @@ class PersistedEvent:
         assert self.stream_position is not None, "an outlier has no position"
         return self.stream_position
 
+
+EMPTY_STATE: Final = 0
+"""The snapshot of the state before the first event."""
 
 _COLUMNS: Final = (
     "e.event_nid, e.id_key, e.id_rest, e.room_nid, e.stream_position, e.standing, e.state_before, e.redacted_by,"
@@ -162,6 +166,8 @@ def find_event(db: Db, event_id: str) -> PersistedEvent | None:
 
 def get_event(db: Db, event_nid: int) -> PersistedEvent:
     """The event of a numeric id, which some row has."""
+    if is_out_of_band(event_nid):
+        return _select_out_of_band(db, [event_nid])[event_nid]
     return _persisted(db, db.execute(f"{_SELECT_EVENT} WHERE e.event_nid = ?", (event_nid,)))[0]
 
 
@@ -170,6 +176,8 @@ def select_events(db: Db, event_nids: Iterable[int]) -> dict[int, PersistedEvent
     wanted = list(event_nids)
     rows = db.execute(f"{_SELECT_LISTED} e.event_nid = j.value{_JOINS}", (json.dumps(wanted),))
     found = {event.event_nid: event for event in _persisted(db, rows)}
+    if any(map(is_out_of_band, wanted)):
+        found |= _select_out_of_band(db, filter(is_out_of_band, wanted))
     return {event_nid: found[event_nid] for event_nid in wanted if event_nid in found}
 
 
@@ -192,6 +200,17 @@ def select_event_ids(db: Db, event_nids: Iterable[int]) -> dict[int, EventID]:
 def select_event_nids(db: Db, event_ids: Iterable[str]) -> dict[EventID, int]:
     """The numeric ids of those of the events that are known here."""
     return {event_id: event_nid for event_nid, event_id, _ in _find_rows(db, event_ids)}
+
+
+def select_placed(db: Db, event_ids: Iterable[str]) -> set[EventID]:
+    """Those of the events that have a place in a timeline."""
+    wanted = {encode_event_id(event_id): EventID(event_id) for event_id in event_ids}
+    rows = db.execute(
+        "SELECT e.id_key, e.id_rest FROM json_each(?) j CROSS JOIN events e ON e.id_key = j.value"
+        " WHERE e.stream_position IS NOT NULL",
+        (json.dumps([id_key for id_key, _ in wanted]),),
+    )
+    return {wanted[id_key, id_rest] for id_key, id_rest in rows if (id_key, id_rest) in wanted}
 
 
 def select_standings(db: Db, event_ids: Iterable[str]) -> dict[int, tuple[EventID, Standing]]:
@@ -218,7 +237,8 @@ def _find_rows(db: Db, event_ids: Iterable[str]) -> list[tuple[int, EventID, int
 def find_event_at(db: Db, room_nid: int, position: int) -> PersistedEvent | None:
     """The event at exactly this position of the room."""
     rows = db.execute(f"{_SELECT_EVENT} WHERE e.room_nid = ? AND e.stream_position = ?", (room_nid, position))
-    return next(iter(_persisted(db, rows)), None)
+    found = next(iter(_persisted(db, rows)), None)
+    return found or _select_out_of_band(db, [-position]).get(-position)
 
 
 def select_transaction_ids(db: Db, user_id: str, device_id: str, event_nids: Iterable[int]) -> dict[int, str]:
@@ -269,6 +289,24 @@ def _encode(db: Db, pdu: JsonDict) -> tuple[Packed, bytes, int]:
 def _keys(event_ids: Iterable[str]) -> str:
     """JSON of the `id_key` of each."""
     return json.dumps([encode_event_id(event_id)[0] for event_id in event_ids])
+
+
+def _select_out_of_band(db: Db, event_nids: Iterable[int]) -> dict[int, PersistedEvent]:
+    """Events of rooms that this server is not in, as if they were in their timelines."""
+    return {
+        row.event_nid: PersistedEvent(
+            event=load_event(
+                json.loads(row.pdu), event_id=row.event_id, room_version=get_room_version(row.room_version)
+            ),
+            event_nid=row.event_nid,
+            room_nid=row.room_nid,
+            stream_position=-row.event_nid,
+            standing=Standing.ACCEPTED,
+            state_before=EMPTY_STATE,
+            redacted_by=None,
+        )
+        for row in select_out_of_band(db, event_nids)
+    }
 
 
 def _persisted(db: Db, rows: Iterable[tuple[Any, ...]]) -> list[PersistedEvent]:

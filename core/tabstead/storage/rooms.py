@@ -1,7 +1,7 @@
 """Rooms: their ids, versions and forward extremities, and whether the room directory lists them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tabstead.protocol.identifiers import RoomID
 from tabstead.protocol.room_versions import RoomVersion, get_room_version
@@ -28,6 +28,12 @@ def insert_room(db: Db, room_id: RoomID, version: RoomVersion) -> Room:
         "INSERT INTO rooms (room_id, room_version) VALUES (?, ?) RETURNING room_nid", (room_id, version.name)
     ).fetchone()
     return Room(room_nid=row[0], room_id=room_id, version=version, state_snapshot=0, is_public=False)
+
+
+def update_room_version(db: Db, room: Room, version: RoomVersion) -> Room:
+    """Correct what was said of a room of which no event is here."""
+    db.execute("UPDATE rooms SET room_version = ? WHERE room_nid = ?", (version.name, room.room_nid))
+    return replace(room, version=version)
 
 
 def find_room(db: Db, room_id: str) -> Room | None:

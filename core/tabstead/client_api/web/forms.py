@@ -4,7 +4,7 @@ from functools import wraps
 from typing import Final
 
 from tabstead.client_api.call import Call
-from tabstead.client_api.routes import TransactionalEndpoint, WaitingEndpoint
+from tabstead.client_api.routes import Elsewhere, TransactionalEndpoint, WaitingEndpoint
 from tabstead.client_api.web.pages import error_page
 from tabstead.errors import BadRequest, Forbidden, MatrixError
 from tabstead.http import Query, Response
@@ -30,7 +30,7 @@ def shows_errors(endpoint: TransactionalEndpoint) -> TransactionalEndpoint:
     """Let a transactional endpoint's refusals be pages. It must not have written before it refuses."""
 
     @wraps(endpoint)
-    def shown(call: Call, db: Db) -> Response:
+    def shown(call: Call, db: Db) -> Response | Elsewhere:
         try:
             return endpoint(call, db)
         except MatrixError as error:
