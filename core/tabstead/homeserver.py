@@ -116,7 +116,7 @@ class Homeserver:
             notifier=notifier,
             federation=None
             if transport is None
-            else _build_federation(configuration, local, commits, transport, typing_users),
+            else _build_federation(configuration, local, commits, transport, typing_users, outbound),
             typing_users=typing_users,
             long_poll=LongPoll(
                 database=database, notifier=notifier, typing_users=typing_users, now_ms=now_ms, waiting=waiting
@@ -170,6 +170,7 @@ class Homeserver:
                 configuration=context.configuration,
                 federation=context.federation,
                 typing_users=context.typing_users,
+                thumbnailer=context.thumbnailer,
                 now_ms=context.now_ms,
             ),
             request,
@@ -217,10 +218,19 @@ def _build_federation(
     commits: Commits,
     transport: "Transport",
     typing_users: TypingUsers,
+    outbound: Outbound | None,
 ) -> "Federation":
     from tabstead.federation.federation import build_federation
 
-    return build_federation(configuration.federation, server, commits, transport, typing_users)
+    return build_federation(
+        configuration.federation,
+        server,
+        commits,
+        transport,
+        typing_users,
+        outbound=outbound,
+        max_media_bytes=configuration.max_upload_bytes,
+    )
 
 
 def _build_url_previewer(

@@ -8,17 +8,22 @@ Contents may be big. So they go into the database and come out of it in slices, 
 the one that names the content by a media ID makes it exist.
 """
 
-from typing import Final, cast
+from dataclasses import dataclass
+from typing import cast
 
 from tabstead.client_api.call import Access, Call
+from tabstead.client_api.other_servers import ask_others
 from tabstead.client_api.routes import Routes
 from tabstead.errors import InvalidParam, NotFound, TooLarge
 from tabstead.http import Response, json_response
 from tabstead.media.blobs import Upload, begin_upload, delete_abandoned_uploads, read_blob
 from tabstead.media.contents import (
+    DEFAULT_WAIT_MS,
+    MAX_WAIT_MS,
     build_media_id,
     create_pending_media,
     get_pending_media,
+    is_media_id,
     make_thumbnail,
     wait_for_content,
 )
@@ -31,15 +36,21 @@ from tabstead.media.serving import (
     is_cached,
 )
 from tabstead.media.thumbnails import ThumbnailMethod, ThumbnailRequest
+from tabstead.protocol.identifiers import ServerName, is_server_name
 from tabstead.storage.database import Db
-from tabstead.storage.media import Blob, Media, insert_media, update_media_content
+from tabstead.storage.media import Blob, insert_media, update_media_content
 from tabstead.storage.positions import next_position
 
 routes = Routes()
 
-DEFAULT_WAIT_MS: Final = 20_000
-MAX_WAIT_MS: Final = 25_000
-"""How long a download waits for an upload; a browser kills its worker soon after."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloaded:
+    """A content with what its uploader said of it."""
+
+    content_type: str | None
+    filename: str | None
+    blob: Blob
 
 
 @routes.read("GET", "/_matrix/client/v1/media/config", "/_matrix/media/v3/config")
@@ -117,7 +128,8 @@ def _content_uri(call: Call, media_id: str) -> str:
 )
 async def get_download(call: Call) -> Response:
     """GET /_matrix/client/v1/media/download/{serverName}/{mediaId}, with or without /{fileName}. Added in v1.11."""
-    media, blob = await _wait_for_content(call)
+    media = await _wait_for_content(call)
+    blob = media.blob
     filename = clean_filename(call.request.path_parameters.get("fileName")) or media.filename
     headers = build_media_headers(blob.sha256, media.content_type or DEFAULT_CONTENT_TYPE, filename)
     if is_cached(call.request.headers, blob.sha256):
@@ -146,8 +158,8 @@ async def get_thumbnail(call: Call) -> Response:
         method=cast("ThumbnailMethod", call.query.choice("method", ("crop", "scale"), "scale")),
         animated=call.query.boolean("animated"),
     )
-    _, blob = await _wait_for_content(call)
-    thumbnail = await make_thumbnail(call.context.database, call.context.thumbnailer, blob, wanted, call.now_ms)
+    media = await _wait_for_content(call)
+    thumbnail = await make_thumbnail(call.context.database, call.context.thumbnailer, media.blob, wanted, call.now_ms)
     extension = thumbnail.content_type.removeprefix("image/")
     headers = build_media_headers(thumbnail.sha256, thumbnail.content_type, f"thumbnail.{extension}")
     if is_cached(call.request.headers, thumbnail.sha256):
@@ -163,21 +175,37 @@ def _pixels(call: Call, name: str) -> int:
     return value
 
 
-async def _wait_for_content(call: Call) -> tuple[Media, Blob]:
-    wait_ms = call.query.integer("timeout_ms", DEFAULT_WAIT_MS)
-    return await wait_for_content(
+async def _wait_for_content(call: Call) -> Downloaded:
+    """The path's media, of this server or of another one. Raises MatrixError."""
+    timeout_ms = max(0, min(call.query.integer("timeout_ms", DEFAULT_WAIT_MS), MAX_WAIT_MS))
+    if call.parameter("serverName") != call.context.configuration.server_name:
+        return await _fetch_remote(call, timeout_ms)
+    media, blob = await wait_for_content(
         call.context.database,
         call.context.notifier,
         _local_media_id(call),
-        timeout_ms=max(0, min(wait_ms, MAX_WAIT_MS)),
+        timeout_ms=timeout_ms,
         now_ms=call.context.now_ms,
     )
+    return Downloaded(content_type=media.content_type, filename=media.filename, blob=blob)
+
+
+async def _fetch_remote(call: Call, timeout_ms: int) -> Downloaded:
+    server_name, media_id = call.parameter("serverName"), call.parameter("mediaId")
+    is_wanted = is_server_name(server_name) and is_media_id(media_id) and call.query.boolean("allow_remote", True)
+    if call.context.federation is None or not is_wanted:
+        raise NotFound("This server has no media of other servers.")
+    from tabstead.federation.media import MediaID
+
+    wanted = MediaID(server_name=ServerName(server_name), media_id=media_id)
+    media = await ask_others(call, lambda federation: federation.media.find_or_fetch(wanted, timeout_ms))
+    return Downloaded(content_type=media.content_type, filename=media.filename, blob=media.blob)
 
 
 def _local_media_id(call: Call) -> str:
     """The path's media ID. Raises NotFound where the path names another server."""
     if call.parameter("serverName") != call.context.configuration.server_name:
-        raise NotFound("This server has no media of other servers.")
+        raise NotFound("This is media of another server.")
     return call.parameter("mediaId")
 
 

@@ -9,11 +9,13 @@ from tabstead.federation.client import FederationClient
 from tabstead.federation.hierarchy import RemoteHierarchy
 from tabstead.federation.inbound_work import InboundWork
 from tabstead.federation.key_ring import KeyRing
+from tabstead.federation.media import MediaFetcher
 from tabstead.federation.notary import Notary
 from tabstead.federation.profiles import RemoteProfiles
 from tabstead.federation.room_locks import RoomLocks
 from tabstead.federation.sending import Sending
 from tabstead.federation.transport import Transport
+from tabstead.outbound import Outbound
 from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Db
 from tabstead.streams.commits import Commits
@@ -36,8 +38,9 @@ class Federation:
     entering: RoomLocks = field(default_factory=RoomLocks)
     """Rooms that this server is about to come into."""
     profiles: RemoteProfiles
-    sending: Sending
     hierarchy: RemoteHierarchy
+    sending: Sending
+    media: MediaFetcher
 
     async def read(self, work: Callable[[Db], T]) -> T:
         return await self.commits.database.read(work)
@@ -65,6 +68,9 @@ def build_federation(
     commits: Commits,
     transport: Transport,
     typing_users: TypingUsers,
+    *,
+    outbound: Outbound | None,
+    max_media_bytes: int,
 ) -> Federation:
     client = FederationClient(server, transport, options)
     key_ring = KeyRing(server, commits.database, client, options)
@@ -75,6 +81,7 @@ def build_federation(
         key_ring=key_ring,
         notary=Notary(server, commits.database, key_ring),
         profiles=RemoteProfiles(client, server.now_ms),
-        sending=Sending(server=server, database=commits.database, client=client, typing_users=typing_users),
         hierarchy=RemoteHierarchy(server, commits.database, client),
+        sending=Sending(server=server, database=commits.database, client=client, typing_users=typing_users),
+        media=MediaFetcher(server, commits.database, client, outbound, max_bytes=max_media_bytes),
     )

@@ -7,6 +7,7 @@ from tabstead.configuration import Configuration
 from tabstead.errors import Forbidden, Unsigned
 from tabstead.federation.federation import Federation
 from tabstead.http import JsonObject, Query, Request, parse_json
+from tabstead.media.thumbnails import Thumbnailer
 from tabstead.protocol.identifiers import ServerName
 from tabstead.protocol.request_auth import RequestSignature, SignedRequest, is_signed_by, parse_authorization
 from tabstead.rooms.local_server import LocalServer
@@ -22,6 +23,7 @@ class FederationContext:
     configuration: Configuration
     federation: Federation
     typing_users: TypingUsers
+    thumbnailer: Thumbnailer | None
     now_ms: Callable[[], int]
 
     @property

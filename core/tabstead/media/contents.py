@@ -32,8 +32,11 @@ MAX_PENDING_UPLOADS: Final = 50
 """Media IDs of one user that wait for their content."""
 UNUSED_EXPIRES_MS: Final = 24 * 60 * 60 * 1000
 """How long they wait."""
+DEFAULT_WAIT_MS: Final = 20_000
+MAX_WAIT_MS: Final = 25_000
+"""How long a download waits for an upload; a browser kills its worker soon after."""
 
-_is_media_id = re.compile(r"[A-Za-z0-9_-]{1,255}").fullmatch
+_media_id = re.compile(r"[A-Za-z0-9_-]{1,255}").fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,11 @@ class Content:
     content_type: str
     sha256: bytes
     data: bytes
+
+
+def is_media_id(text: str) -> bool:
+    """Whether it is a media ID, of whatever server."""
+    return _media_id(text) is not None
 
 
 def build_media_id() -> str:
@@ -62,7 +70,7 @@ def create_pending_media(db: Db, user_id: str, now_ms: int) -> tuple[str, int]:
 
 def get_media(db: Db, media_id: str, now_ms: int) -> Media:
     """Raises NotFound, also when the content did not come in time."""
-    media = find_media(db, media_id) if _is_media_id(media_id) else None
+    media = find_media(db, media_id) if is_media_id(media_id) else None
     if media is None or (media.expires_ts is not None and media.expires_ts <= now_ms):
         raise NotFound("There is no such media.")
     return media

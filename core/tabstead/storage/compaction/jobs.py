@@ -40,6 +40,7 @@ class Job:
 JOBS: Final = (
     *(Job(name=scan.table, work=scan.work, every_ms=_DAY_MS, limit=200, most=5_000) for scan in old_rows.SCANS),
     Job(name="pending_media", work=media.delete_expired, every_ms=_HOUR_MS, limit=200, most=1_000),
+    Job(name="remote_media", work=media.delete_remote, every_ms=_HOUR_MS, limit=50, most=500),
     Job(name="thumbnails", work=media.delete_thumbnails, every_ms=_HOUR_MS, limit=50, most=500),
     Job(name="unnamed_blobs", work=media.abandon_unnamed, every_ms=_DAY_MS, limit=100, most=2_000),
     Job(name="abandoned_blobs", work=media.delete_abandoned, every_ms=_HOUR_MS, limit=8, most=64),

@@ -1,5 +1,6 @@
 """Media that nobody can ask for any more: IDs whose content never came, contents that no ID names, and what is left of
-uploads that were killed. When space is short, thumbnails too: they are made anew.
+uploads that were killed. Media of other servers that nobody has asked for in a while, since it is there still. When
+space is short, thumbnails too, which are made anew, and all media of other servers but the last.
 
 Nothing is taken from under a reader or a writer: a content that loses its last name is kept an hour longer, and is then
 declared incomplete, so that whoever uploads it again meanwhile goes on with what is there.
@@ -12,10 +13,15 @@ from tabstead.storage.engine import Db
 from tabstead.storage.media import delete_abandoned_chunks
 
 _KEPT_MS: Final = 60 * 60 * 1000
+_DAY_MS: Final = 24 * _KEPT_MS
+_REMOTE_KEPT_MS: Final = 90 * _DAY_MS
+_REMOTE_KEPT_WHEN_SHORT_MS: Final = 2 * _DAY_MS
+"""Uses are noted by the day."""
 
 _UNNAMED: Final = (
     "is_complete AND touched_ts < ?3"
     " AND NOT EXISTS (SELECT 1 FROM media m WHERE m.blob_nid = media_blobs.blob_nid)"
+    " AND NOT EXISTS (SELECT 1 FROM remote_media r WHERE r.blob_nid = media_blobs.blob_nid)"
     " AND NOT EXISTS (SELECT 1 FROM media_thumbnails t WHERE t.thumbnail_nid = media_blobs.blob_nid)"
 )
 
@@ -28,6 +34,19 @@ def delete_expired(db: Db, position: Position, limit: int, circumstances: Circum
         (circumstances.now_ms - _KEPT_MS, limit),
     ).rowcount
     return Progress(used=deleted, position=position if deleted == limit else None)
+
+
+def delete_remote(db: Db, position: Position, limit: int, circumstances: Circumstances) -> Progress:
+    """Forget media of other servers; their contents go when they are unnamed for a while. A unit is a row."""
+    kept_ms = _REMOTE_KEPT_WHEN_SHORT_MS if circumstances.is_short else _REMOTE_KEPT_MS
+    rows = db.execute(
+        "SELECT blob_nid, server_name, media_id FROM remote_media WHERE used_ts < ? ORDER BY used_ts LIMIT ?",
+        (circumstances.now_ms - kept_ms, limit),
+    ).fetchall()
+    touch = "UPDATE media_blobs SET touched_ts = ? WHERE blob_nid = ?"
+    db.executemany(touch, [(circumstances.now_ms, row[0]) for row in rows])
+    db.executemany("DELETE FROM remote_media WHERE server_name = ? AND media_id = ?", [row[1:] for row in rows])
+    return Progress(used=len(rows), position=position if len(rows) == limit else None)
 
 
 def delete_thumbnails(db: Db, position: Position, limit: int, circumstances: Circumstances) -> Progress:
