@@ -188,6 +188,13 @@ class PagedEngine:
             self.recovering = None
 
     async def _connect(self) -> None:
+        self.store.hold()  # SQLite reads the whole schema at once, however small the cache
+        try:
+            self.db = await self._open_connection()
+        finally:
+            self.store.release()
+
+    async def _open_connection(self) -> Db:
         while True:
             db = sqlite3.connect(self.path, isolation_level=None, cached_statements=512)
             try:
@@ -199,8 +206,7 @@ class PagedEngine:
                         raise
             else:
                 await self._keep_beginning(db)
-                self.db = db
-                return
+                return db
 
     async def _keep_beginning(self, db: Db) -> None:
         """Make durable what configuring a new file wrote: else a full disk would have reads repeated for ever."""
