@@ -22,7 +22,7 @@ from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Db
 from tabstead.storage.events import get_event
 from tabstead.storage.memberships import find_membership
-from tabstead.storage.out_of_band import insert_out_of_band
+from tabstead.storage.out_of_band import find_preview, insert_out_of_band
 from tabstead.storage.rooms import Room
 
 
@@ -30,12 +30,13 @@ async def leave_remotely(
     federation: Federation, room: Room, user_id: str, servers: Iterable[str], content: JsonDict
 ) -> None:
     """Leave a room that this server is not in, through one of these servers if any of them can be had."""
+    servers = list(servers)
     try:
         event = await try_servers(federation, servers, partial(_leave_through, federation, room, user_id, content))
     except (OutboundFailed, NotFound):
         await federation.write(partial(_leave_alone, federation.server, room, user_id, content))
         return
-    await federation.write(partial(_follow, room, event))
+    await federation.write(lambda db: _follow(db, room, event))
 
 
 async def _leave_through(
@@ -62,10 +63,11 @@ def _leave_alone(server: LocalServer, room: Room, user_id: str, content: JsonDic
     member = find_membership(db, user_id, room.room_nid)
     if member is None or member.membership not in {"invite", "knock"}:
         return
-    _follow(room, _build_lonely_leave(server, room, user_id, content, get_event(db, member.event_nid).event), db)
+    invite_or_knock = get_event(db, member.event_nid).event
+    _follow(db, room, _build_lonely_leave(server, room, content, invite_or_knock))
 
 
-def _build_lonely_leave(server: LocalServer, room: Room, user_id: str, content: JsonDict, member: Event) -> Event:
+def _build_lonely_leave(server: LocalServer, room: Room, content: JsonDict, member: Event) -> Event:
     """A leave whose place nobody can know: after the invite or the knock that it ends."""
     version = room.version
     before = [member.event_id]
@@ -73,9 +75,9 @@ def _build_lonely_leave(server: LocalServer, room: Room, user_id: str, content: 
         room_version=version,
         room_id=room.room_id,
         event_type="m.room.member",
-        sender=UserID(user_id),
+        sender=UserID(str(member.state_key)),
         content=content,
-        state_key=user_id,
+        state_key=member.state_key,
         prev_events=before,
         auth_events=before,
         depth=member.depth + 1,
@@ -90,5 +92,7 @@ def _build_lonely_leave(server: LocalServer, room: Room, user_id: str, content: 
     return parse_event(sign_event(pdu, version, server.name, server.signing_key), version)
 
 
-def _follow(room: Room, event: Event, db: Db) -> None:
-    insert_out_of_band(db, room.room_nid, event, shown_state=[], servers=[])
+def _follow(db: Db, room: Room, event: Event) -> None:
+    preview = find_preview(db, room.room_nid, event.sender)
+    servers = [] if preview is None else preview.servers
+    insert_out_of_band(db, room.room_nid, event, shown_state=[], servers=servers)

@@ -12,7 +12,7 @@ from typing import Final
 from tabstead.accounts.moderation import check_not_suspended
 from tabstead.errors import Forbidden, IncompatibleRoomVersion, InvalidParam, NotFound
 from tabstead.protocol.canonical_json import JsonDict
-from tabstead.protocol.events import Event
+from tabstead.protocol.events import Event, parse_event
 from tabstead.protocol.identifiers import find_server_name_of
 from tabstead.protocol.signatures import sign_event
 from tabstead.rooms.draft import Draft
@@ -83,8 +83,16 @@ def build_invite(
     check_not_suspended(db, sender)
     draft = Draft(type="m.room.member", state_key=target, content=content)
     event, _ = build_next_event(db, server, get_room(db, room.room_nid), sender, draft)
+    event = _with_origin(server, room, event)
     inviter = find_current_event(db, room, "m.room.member", sender)
     return event, select_shown_state(db, room, *(() if inviter is None else (inviter,)))
+
+
+def _with_origin(server: LocalServer, room: Room, event: Event) -> Event:
+    """The event with the name of its server, which an invite that is shown to another one must have."""
+    bare = {key: value for key, value in event.pdu.items() if key not in {"hashes", "signatures"}}
+    named = {**bare, "origin": server.name}
+    return parse_event(sign_event(named, room.version, server.name, server.signing_key), room.version)
 
 
 def check_handed_in(event: Event, *, membership: str, origin: str, event_id: str) -> None:

@@ -10,6 +10,7 @@ from tabstead.protocol.events import to_stripped_state
 from tabstead.rooms.state import find_current_event
 from tabstead.storage.database import Db
 from tabstead.storage.events import get_event
+from tabstead.storage.out_of_band import find_preview, is_out_of_band
 from tabstead.sync.room_changes import RoomChange
 from tabstead.sync.view import SyncView
 
@@ -31,6 +32,9 @@ def build_stripped_state(db: Db, view: SyncView, change: RoomChange) -> list[Jso
     own = get_event(db, change.member_nid)
     if own.event.sender in view.ignored_users:
         return None
+    if is_out_of_band(own.event_nid):
+        preview = find_preview(db, change.room_nid, view.user_id)
+        return [*(() if preview is None else preview.shown_state), to_stripped_state(own.event)]
     found = [find_current_event(db, change.room, event_type) for event_type in _TYPES]
     if own.event.sender != view.user_id:
         found.append(find_current_event(db, change.room, "m.room.member", own.event.sender))

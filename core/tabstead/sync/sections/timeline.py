@@ -15,7 +15,8 @@ from typing import Final
 from tabstead.protocol.filters import EventFilter
 from tabstead.rooms.history_visibility import HistoryVisibility
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent
+from tabstead.storage.events import PersistedEvent, get_event
+from tabstead.storage.out_of_band import is_out_of_band
 from tabstead.storage.relations import is_related_to
 from tabstead.storage.sync_queries import select_filtered_timeline
 from tabstead.streams.tokens import encode_timeline_token
@@ -46,6 +47,9 @@ def read_timeline(db: Db, view: SyncView, change: RoomChange) -> Timeline:
     """The timeline of a room that the user is, or was, joined to."""
     if not view.filter.timeline.allows_room(change.room.room_id):
         return Timeline(events=[], limited=False, start=change.up_to + 1)
+    if change.member_nid is not None and is_out_of_band(change.member_nid):
+        # All that is known of the room here.
+        return Timeline(events=[get_event(db, change.member_nid)], limited=False, start=change.up_to)
     limit = _DEFAULT_LIMIT if view.filter.timeline.limit is None else view.filter.timeline.limit
     found, has_more = _select_newest(db, view, change, limit + 1)
     events = found[:limit][::-1]

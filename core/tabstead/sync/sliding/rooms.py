@@ -17,7 +17,7 @@ from tabstead.rooms.sticky_events import add_ttl
 from tabstead.storage.current_state import find_current, select_changes, select_current
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, select_events
-from tabstead.storage.memberships import count_members
+from tabstead.storage.memberships import count_members, find_membership
 from tabstead.storage.push_actions import select_unread_counts
 from tabstead.storage.sliding_sync import ToldRoom
 from tabstead.storage.sync_queries import find_entry_at, select_filtered_timeline, select_heroes
@@ -158,8 +158,9 @@ def _build_invited(db: Db, view: SyncView, change: RoomChange, common: JsonDict)
 
 
 def _member_position(db: Db, view: SyncView, change: RoomChange) -> int:
-    assert change.member_nid is not None, "an invite or a knock is a member event"
-    return select_events(db, [change.member_nid])[change.member_nid].position
+    membership = find_membership(db, view.user_id, change.room_nid)
+    assert membership is not None, "an invite or a knock is a membership"
+    return membership.stream_position
 
 
 def _touched(db: Db, change: RoomChange) -> dict[StateTuple, int | None]:
