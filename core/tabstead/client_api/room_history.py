@@ -3,8 +3,9 @@
 from typing import Final
 
 from tabstead.client_api.call import Call
+from tabstead.client_api.gaps import MAX_ASKS, after_filling, after_looking, may_fill_gaps
 from tabstead.client_api.room_state import reader_of, show_state, view_of
-from tabstead.client_api.routes import Routes
+from tabstead.client_api.routes import Elsewhere, Routes
 from tabstead.errors import InvalidParam, NotFound
 from tabstead.http import Response, json_response, parse_json
 from tabstead.protocol.canonical_json import JsonDict
@@ -13,7 +14,7 @@ from tabstead.rooms.client_events import client_events
 from tabstead.rooms.history_visibility import RoomView, build_reader_visibility, find_view
 from tabstead.rooms.pagination import paginate, passes
 from tabstead.rooms.state import find_event_after
-from tabstead.rooms.time_travel import find_event_by_time
+from tabstead.rooms.time_travel import find_event_by_time, find_gap_beside
 from tabstead.rooms.view_state import read_view_state, view_at
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, find_event
@@ -27,8 +28,13 @@ MAX_LIMIT: Final = 1000
 
 
 @routes.read("GET", "/_matrix/client/v3/rooms/{roomId}/messages")
-def get_messages(call: Call, db: Db) -> Response:
+def get_messages(call: Call, db: Db) -> Response | Elsewhere:
     """GET /_matrix/client/v3/rooms/{roomId}/messages. § Getting events for a room."""
+    return _show_messages(call, db)
+
+
+def _show_messages(call: Call, db: Db, *, asks: int = MAX_ASKS) -> Response | Elsewhere:
+    """A page; who is at a gap from its beginning has other servers asked for what is missing, so often."""
     view = view_of(call, db)
     event_filter = query_filter(call)
     page = paginate(
@@ -40,7 +46,10 @@ def get_messages(call: Call, db: Db) -> Response:
         forwards=_is_forwards(call),
         limit=query_limit(call, event_filter),
         event_filter=event_filter,
+        past_gaps=not (asks and may_fill_gaps(call, db, view.room)),
     )
+    if page.gap is not None and not page.events:
+        return after_filling(call, page.gap, lambda db, came: _show_messages(call, db, asks=asks - 1 if came else 0))
     answer: JsonDict = {
         "start": call.query.get("from") or encode_timeline_token(page.start),
         "chunk": show_events(call, db, page.events),
@@ -60,14 +69,27 @@ def get_event(call: Call, db: Db) -> Response:
 
 
 @routes.read("GET", "/_matrix/client/v3/rooms/{roomId}/context/{eventId}")
-def get_context(call: Call, db: Db) -> Response:
+def get_context(call: Call, db: Db) -> Response | Elsewhere:
     """GET /_matrix/client/v3/rooms/{roomId}/context/{eventId}. § Event context."""
+    return _show_context(call, db, may_ask=True)
+
+
+def _show_context(call: Call, db: Db, *, may_ask: bool) -> Response | Elsewhere:
     view, event = visible_event(call, db)
     event_filter = query_filter(call)
     limit = query_limit(call, event_filter)
     before = paginate(
-        db, view, call.user_id, start=event.position - 1, forwards=False, limit=limit // 2, event_filter=event_filter
+        db,
+        view,
+        call.user_id,
+        start=event.position - 1,
+        forwards=False,
+        limit=limit // 2,
+        event_filter=event_filter,
+        past_gaps=not (may_ask and may_fill_gaps(call, db, view.room)),
     )
+    if before.gap is not None and len(before.events) < limit // 2:
+        return after_filling(call, before.gap, lambda db, _: _show_context(call, db, may_ask=False))
     after = paginate(
         db,
         view,
@@ -96,12 +118,22 @@ def get_context(call: Call, db: Db) -> Response:
 
 
 @routes.read("GET", "/_matrix/client/v1/rooms/{roomId}/timestamp_to_event")
-def get_timestamp_to_event(call: Call, db: Db) -> Response:
+def get_timestamp_to_event(call: Call, db: Db) -> Response | Elsewhere:
     """GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event. § Jump to a date."""
+    return _show_event_at(call, db, may_ask=True)
+
+
+def _show_event_at(call: Call, db: Db, *, may_ask: bool) -> Response | Elsewhere:
     view = view_of(call, db)
     call.query.string("ts")
     ts, forwards = call.query.integer("ts", 0), _is_forwards(call)
     found = find_event_by_time(db, view, call.user_id, ts, forwards=forwards)
+    if may_ask and may_fill_gaps(call, db, view.room):
+        gap = find_gap_beside(db, view, found, ts, forwards=forwards)
+        if gap is not None:
+            return after_looking(
+                call, gap, ts, forwards=forwards, go_on=lambda db, _: _show_event_at(call, db, may_ask=False)
+            )
     if found is None:
         raise NotFound(f"There is no event {'after' if forwards else 'before'} {ts} to be seen.")
     return json_response({"event_id": found.event_id, "origin_server_ts": found.event.origin_server_ts})

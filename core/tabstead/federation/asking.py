@@ -90,6 +90,23 @@ async def ask_event(client: FederationClient, server: ServerName, room: Room, ev
     return events[0]
 
 
+async def ask_timestamp(
+    client: FederationClient, server: ServerName, room: Room, ts: int, *, forwards: bool
+) -> EventID:
+    """The event nearest to a time (ms), at or after it, or at or before it. Raises OutboundFailed."""
+    question = Question(
+        method="GET",
+        path=federation_path("v1", "timestamp_to_event", room.room_id),
+        query={"ts": str(ts), "dir": "f" if forwards else "b"},
+        timeout_ms=_TIMEOUT_MS,
+        max_bytes=_MAX_EVENT_BYTES,
+    )
+    event_id = (await client.ask(server, question)).get("event_id")
+    if not isinstance(event_id, str) or not is_event_id(event_id):
+        raise PeerMisbehaved(f"{server} answers with what is no event ID.")
+    return EventID(event_id)
+
+
 async def ask_events(
     client: FederationClient, server: ServerName, room: Room, event_ids: Iterable[EventID]
 ) -> list[Event]:

@@ -6,6 +6,7 @@ An endpoint parses, calls one function, shapes the answer. Its docstring begins 
 from typing import Final
 
 from tabstead.federation_api import (
+    history,
     inviting,
     joining,
     keys,
@@ -15,6 +16,7 @@ from tabstead.federation_api import (
     openid,
     public_rooms,
     queries,
+    room_states,
     server,
     spaces,
     transactions,
@@ -26,6 +28,7 @@ from tabstead.http import Request, Response
 __all__ = ["FederationContext", "answer"]
 
 _ROUTER: Final = build_router(
+    history.routes,
     inviting.routes,
     joining.routes,
     keys.routes,
@@ -35,6 +38,7 @@ _ROUTER: Final = build_router(
     openid.routes,
     public_rooms.routes,
     queries.routes,
+    room_states.routes,
     server.routes,
     spaces.routes,
     transactions.routes,

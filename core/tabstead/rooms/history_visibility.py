@@ -88,7 +88,7 @@ class HistoryVisibility:
         if self._admits(visibility, membership, event.position):
             return True
         if event.event.type == _VISIBILITY and event.event.state_key == "":
-            return self._admits(_visibility_of(event), membership, event.position)
+            return self._admits(visibility_of(event), membership, event.position)
         if event.event.type == "m.room.member" and event.event.state_key == self._user_id:
             return self._admits(visibility, event.event.membership, event.position)
         return False
@@ -117,7 +117,7 @@ class HistoryVisibility:
         known = self._before.get(event.state_before)
         if known is None:
             member = self._find(event.state_before, "m.room.member", self._user_id)
-            visibility = _visibility_of(self._find(event.state_before, _VISIBILITY, ""))
+            visibility = visibility_of(self._find(event.state_before, _VISIBILITY, ""))
             known = visibility, None if member is None else member.event.membership
             self._before[event.state_before] = known
         return known
@@ -144,10 +144,10 @@ def _was_joined_after(membership: Membership | None, position: int) -> bool:
 
 def is_world_readable(db: Db, room: Room) -> bool:
     """Whether anyone may read the room as it is now."""
-    return _visibility_of(find_current_event(db, room, _VISIBILITY)) == "world_readable"
+    return visibility_of(find_current_event(db, room, _VISIBILITY)) == "world_readable"
 
 
-def _visibility_of(event: PersistedEvent | None) -> str:
-    """ "Shared" is what no event, or one that says nothing known, amounts to."""
+def visibility_of(event: PersistedEvent | None) -> str:
+    """What an event that sets it says. "Shared" is what no event, or one that says nothing known, amounts to."""
     visibility = None if event is None else event.event.content.get("history_visibility")
     return visibility if isinstance(visibility, str) and visibility in _KNOWN else "shared"

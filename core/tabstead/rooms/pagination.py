@@ -3,15 +3,18 @@
 A token is a point between two stream positions. Backwards from a token come the events up to its position, the newest
 first; forwards those after it. A page stops when it has what was asked for, or after looking at a bounded number of
 events: a filter or the history visibility may leave it short, even empty, and its `end` still leads on.
+
+A page that goes backwards also stops where events are missing that other servers have, unless it is to read past it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tabstead.protocol.filters import EventFilter
 from tabstead.rooms.history_visibility import RoomView, build_reader_visibility
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, select_timeline
+from tabstead.storage.gaps import Gap, find_gap_between
 from tabstead.storage.relations import is_related_to
 
 _MAX_LOOKED_AT: Final = 2000
@@ -25,6 +28,8 @@ class Page:
     """The position that it starts from."""
     end: int | None
     """The position from which the next page starts; None if there is nothing more."""
+    gap: Gap | None = None
+    """Why it ends where it does, if that is because events are missing."""
 
 
 def paginate(
@@ -37,6 +42,7 @@ def paginate(
     forwards: bool,
     limit: int,
     event_filter: EventFilter,
+    past_gaps: bool = True,
 ) -> Page:
     """At most `limit` events from the position `start` on, not beyond `stop`.
 
@@ -47,6 +53,10 @@ def paginate(
         after=start if forwards else max(stop or 0, 0),
         up_to=min(view.up_to, view.up_to if stop is None else stop) if forwards else start,
     )
+    gap = None
+    if not forwards and not past_gaps:
+        gap = find_gap_between(db, view.room.room_nid, after=bounds.after, up_to=bounds.up_to)
+        bounds = bounds if gap is None else replace(bounds, after=gap.bottom)
     visibility = build_reader_visibility(db, view.room, reader_id)
     found: list[PersistedEvent] = []
     looked_at = 0
@@ -61,7 +71,7 @@ def paginate(
             if visibility.may_see(event) and passes(db, event_filter, event):
                 found.append(event)
         if len(batch) < batch_size:
-            return Page(events=found, start=start, end=None)
+            return Page(events=found, start=start, end=None if gap is None else gap.bottom, gap=gap)
         looked_at += len(batch)
         bounds = bounds.beyond(batch[-1], forwards)
     return Page(events=found, start=start, end=bounds.after if forwards else bounds.up_to)

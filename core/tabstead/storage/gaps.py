@@ -87,6 +87,10 @@ def select_gaps(db: Db, room_nid: int) -> list[Gap]:
     return [_gap(*row) for row in rows]
 
 
+def has_gaps(db: Db, room_nid: int) -> bool:
+    return db.execute("SELECT 1 FROM gaps WHERE room_nid = ?", (room_nid,)).fetchone() is not None
+
+
 def find_gap(db: Db, room_nid: int, top: int) -> Gap | None:
     """The gap below the event at a position."""
     row = db.execute(f"SELECT {_COLUMNS} FROM gaps WHERE room_nid = ? AND top = ?", (room_nid, top)).fetchone()
@@ -95,8 +99,6 @@ def find_gap(db: Db, room_nid: int, top: int) -> Gap | None:
 
 def find_gap_between(db: Db, room_nid: int, *, after: int, up_to: int) -> Gap | None:
     """The first gap that who reads a room downwards comes to, between two positions."""
-    if up_to - after < GAP:
-        return None  # no gap is in so few positions but one that is read from within
     row = db.execute(
         f"SELECT {_COLUMNS} FROM gaps WHERE room_nid = ? AND bottom <= ? AND bottom >= ? ORDER BY bottom DESC LIMIT 1",
         (room_nid, up_to, after),

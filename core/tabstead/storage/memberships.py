@@ -167,3 +167,13 @@ def membership_of_row(row: tuple[str, int, str, int, int, int, int]) -> Membersh
         joined_until=joined_until,
         forgotten=bool(forgotten),
     )
+
+
+def select_members_of_server(db: Db, room_nid: int, server: str) -> list[str]:
+    """The users of a server that the room's current state has a member event of."""
+    rows = db.execute(
+        "SELECT u.state_key FROM memberships m CROSS JOIN state_tuples u ON u.tuple_nid = m.user_nid"
+        " WHERE m.room_nid = ? AND substr(u.state_key, instr(u.state_key, ':') + 1) = ?",
+        (room_nid, server),
+    )
+    return [user_id for (user_id,) in rows]

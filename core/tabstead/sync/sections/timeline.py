@@ -6,16 +6,19 @@ for a filter that asks for relations, events are looked at one by one, and not w
 
 Where the user may not see everything, a timeline reaches back to the last state change that they may not see: a client
 that applied what came before it on top of the state would undo it.
+
+Where events are missing that other servers have, a timeline begins after them: /messages fetches what is before.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tabstead.protocol.filters import EventFilter
 from tabstead.rooms.history_visibility import HistoryVisibility
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, get_event
+from tabstead.storage.gaps import GAP, Gap, find_gap_between
 from tabstead.storage.out_of_band import is_out_of_band
 from tabstead.storage.relations import is_related_to
 from tabstead.storage.sync_queries import select_filtered_timeline
@@ -51,13 +54,22 @@ def read_timeline(db: Db, view: SyncView, change: RoomChange) -> Timeline:
         # All that is known of the room here.
         return Timeline(events=[get_event(db, change.member_nid)], limited=False, start=change.up_to)
     limit = _DEFAULT_LIMIT if view.filter.timeline.limit is None else view.filter.timeline.limit
-    found, has_more = _select_newest(db, view, change, limit + 1)
+    gap = _find_gap(db, change)
+    told = change if gap is None else replace(change, after=gap.bottom)
+    found, has_more = _select_newest(db, view, told, limit + 1)
     events = found[:limit][::-1]
     return Timeline(
         events=events,
-        limited=has_more or len(found) > limit,
+        limited=gap is not None or has_more or len(found) > limit,
         start=events[0].position if events else change.up_to + 1,
     )
+
+
+def _find_gap(db: Db, change: RoomChange) -> Gap | None:
+    """The newest gap in what is told, which spans at least a gap's positions then."""
+    if change.up_to - change.after < GAP:
+        return None
+    return find_gap_between(db, change.room_nid, after=change.after, up_to=change.up_to)
 
 
 def _select_newest(db: Db, view: SyncView, change: RoomChange, wanted: int) -> tuple[list[PersistedEvent], bool]:
