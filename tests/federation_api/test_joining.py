@@ -144,6 +144,17 @@ async def test_who_left_comes_back_to_the_room_as_it_is(network: Network, versio
     assert (await bob.sync())["rooms"]["join"].keys() == {room_id}
 
 
+async def test_what_was_known_when_they_left_keeps_nobody_out(network: Network) -> None:
+    left, right = network.servers.values()
+    alice, bob = await left.register("alice"), await right.register("bob")
+    room_id = await alice.create_room(preset="private_chat", invite=[bob.user_id])
+    await bob.join(room_id)
+    await bob.leave(room_id)
+    await alice.send_state(room_id, "m.room.join_rules", {"join_rule": "public"})
+    await join_via(bob, room_id, left)
+    assert await state_of(left, room_id) == await state_of(right, room_id)
+
+
 @pytest.mark.parametrize("version", RESTRICTED_VERSIONS)
 async def test_a_space_lets_its_members_into_a_restricted_room(network: Network, version: str) -> None:
     left, right = network.servers.values()

@@ -12,12 +12,12 @@ a position in the gap where they belong, so that whoever reads on finds them and
 and redactions, and change neither forward extremities nor the current state, which know what came of them.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tabstead.protocol.events import Event
 from tabstead.protocol.events.event import MAX_PREV_EVENTS
-from tabstead.protocol.identifiers import EventID, StateTuple
+from tabstead.protocol.identifiers import EventID
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.redactions import apply_pending_redactions, apply_redaction
 from tabstead.rooms.resolution import resolve_snapshots
@@ -32,7 +32,6 @@ from tabstead.storage.directory_words import insert_directory_news
 from tabstead.storage.events import (
     PersistedEvent,
     Standing,
-    get_event,
     insert_event,
     select_events,
     select_standings,
@@ -235,25 +234,22 @@ def _move_current_state(db: Db, room: Room, persisted: PersistedEvent, extremiti
     update_current(db, room.room_nid, persisted.position, changes)
     if room.is_public:
         insert_directory_news(db, room.room_nid)
-    for state_tuple, (_, event_nid) in changes.items():
-        _follow_membership(db, room, state_tuple, event_nid, persisted)
+    members = {user_id: nid for (event_type, user_id), (_, nid) in changes.items() if event_type == "m.room.member"}
+    _follow_memberships(db, room, members, persisted)
 
 
-def _follow_membership(
-    db: Db, room: Room, state_tuple: StateTuple, event_nid: int | None, cause: PersistedEvent
-) -> None:
-    event_type, user_id = state_tuple
-    if event_type != "m.room.member":
-        return
-    if event_nid is None:
-        delete_membership(db, user_id, room.room_nid)
-        return
-    member = cause if event_nid == cause.event_nid else get_event(db, event_nid)
-    update_membership(
-        db,
-        user_id,
-        room.room_nid,
-        membership=member.event.membership or "leave",
-        event_nid=event_nid,
-        stream_position=cause.position,
-    )
+def _follow_memberships(db: Db, room: Room, members: Mapping[str, int | None], cause: PersistedEvent) -> None:
+    others = [nid for nid in members.values() if nid is not None and nid != cause.event_nid]
+    events = {cause.event_nid: cause, **(select_events(db, others) if others else {})}
+    for user_id, event_nid in members.items():
+        if event_nid is None:
+            delete_membership(db, user_id, room.room_nid)
+            continue
+        update_membership(
+            db,
+            user_id,
+            room.room_nid,
+            membership=events[event_nid].event.membership or "leave",
+            event_nid=event_nid,
+            stream_position=cause.position,
+        )

@@ -38,6 +38,7 @@ from tabstead.rooms.state import read_auth_state, state_after
 from tabstead.rooms.verdicts import Accepted, Dropped, MissingEvents, Rejected, SoftFailed, Verdict
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, Standing, find_event, select_events_by_id
+from tabstead.storage.room_servers import is_server_in
 from tabstead.storage.rooms import Room, get_room
 from tabstead.storage.state_history import EMPTY, find_state_event
 
@@ -82,7 +83,9 @@ def receive_parsed_pdu(
         return placing
     standing, reason = placing.refusal
     if reason is None:
-        reason = _refusal_by_current_state(db, room, placing.event)
+        comes_in = state_before is not None and not is_server_in(db, room.room_nid, server.name)
+        # What this server knew of the room when it was last in it decides nothing.
+        reason = None if comes_in else _refusal_by_current_state(db, room, placing.event)
         standing = Standing.ACCEPTED if reason is None else Standing.SOFT_FAILED
     awaited = is_awaited(db, room.room_nid, event.event_id)
     stored = persist_event(
