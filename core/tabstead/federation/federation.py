@@ -11,12 +11,14 @@ from tabstead.federation.inbound_work import InboundWork
 from tabstead.federation.key_ring import KeyRing
 from tabstead.federation.media import MediaFetcher
 from tabstead.federation.notary import Notary
+from tabstead.federation.policy import PolicyClient
 from tabstead.federation.profiles import RemoteProfiles
 from tabstead.federation.room_locks import RoomLocks
 from tabstead.federation.sending import Sending
 from tabstead.federation.transport import Transport
 from tabstead.outbound import Outbound
 from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.policy import UnsignedByPolicy
 from tabstead.storage.database import Db
 from tabstead.streams.commits import Commits
 from tabstead.streams.followers import Follower
@@ -74,6 +76,7 @@ def build_federation(
 ) -> Federation:
     client = FederationClient(server, transport, options)
     key_ring = KeyRing(server, commits.database, client, options)
+    commits.settlers[UnsignedByPolicy] = PolicyClient(server, client).settle
     return Federation(
         server=server,
         commits=commits,

@@ -1,10 +1,11 @@
 """Take in what another server sends of its own accord: a transaction of events and of what goes beside them.
 
 Most events follow what is here: they are judged at once, in slices, each a transaction, and the answer says of each
-what became of it. An event that waits for others, or for a key, is staged, which is durable, and acknowledged; what it
-waits for is fetched in the background, room by room (`federation.staged_rooms`), so that no peer and no room waits for
-another's. The last slice takes the EDUs and notes the answer: a transaction that comes again is answered the same.
-One that was cut off by the end of the server comes again, finds its first events here, and goes on.
+what became of it. An event that waits for others, for a key, or for the room's policy server, is staged, which is
+durable, and acknowledged; what it waits for is fetched in the background, room by room (`federation.staged_rooms`), so
+that no peer and no room waits for another's. The last slice takes the EDUs and notes the answer: a transaction that
+comes again is answered the same. One that was cut off by the end of the server comes again, finds its first events
+here, and goes on.
 (server-server API, "Transactions", "PDUs")
 """
 
@@ -26,6 +27,7 @@ from tabstead.protocol.identifiers import ServerName, is_event_id
 from tabstead.protocol.room_versions import RoomVersion
 from tabstead.protocol.signatures import MissingKeys
 from tabstead.rooms.event_order import in_receiving_order
+from tabstead.rooms.policy import UnsignedByPolicy
 from tabstead.rooms.receive import parse_pdu, receive_parsed_pdu
 from tabstead.rooms.server_access import check_server_access
 from tabstead.rooms.verdicts import Accepted, Dropped, MissingEvents, Rejected, SoftFailed
@@ -173,8 +175,11 @@ def _receive_slice(
     received = _Received()
     known_keys = federation.key_ring.known_keys(db)
     for room, event in events:
-        verdict = receive_parsed_pdu(db, federation.server, room, event, known_keys)
-        if isinstance(verdict, (MissingEvents, MissingKeys)):
+        try:
+            verdict = receive_parsed_pdu(db, federation.server, room, event, known_keys)
+        except UnsignedByPolicy:
+            verdict = None
+        if verdict is None or isinstance(verdict, (MissingEvents, MissingKeys)):
             received.results[event.event_id] = stage_event(db, room, event, origin, federation.server.now_ms())
             received.staged.add(room.room_nid)
         else:

@@ -1,11 +1,12 @@
 """The server itself as rooms see it: its name, its signing key, its clock, and who follows its events."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tabstead.protocol.identifiers import find_server_name_of
 from tabstead.protocol.signatures import SigningKey
+from tabstead.rooms.policy_outcomes import PolicyOutcomes
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
 
@@ -19,6 +20,7 @@ class LocalServer:
     signing_key: SigningKey
     now_ms: Callable[[], int]
     followers: tuple[Follower, ...] = ()
+    policy_outcomes: PolicyOutcomes = field(default_factory=PolicyOutcomes)
 
     def owns(self, identifier: str) -> bool:
         """Whether a user id, alias or old room id is one of this server's."""

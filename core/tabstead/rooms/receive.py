@@ -6,6 +6,7 @@
 4. Do the authorisation rules allow it by its auth events? If not, it is rejected.
 5. Do they by the state before it? If not, it is rejected.
 6. Do they by the room's current state? If not, it is soft-failed.
+7. If the room has a policy server, did that sign it? If not, it is soft-failed.
 
 A verdict is a value, also when it has to wait for other events or for keys. What another server can send makes no
 exception, and is judged in bounded time: an event has at most ten auth events and twenty prev events, each of which is
@@ -14,7 +15,7 @@ came before is not judged again. (server-server API, "Checks performed on receip
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tabstead.errors import BadJson, MatrixError
 from tabstead.protocol.auth_rules import Rejected as RuledOut
@@ -33,6 +34,7 @@ from tabstead.protocol.signatures import (
 from tabstead.rooms.gaps import is_awaited, note_arrival
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.persist import persist_event, persist_history_event, persist_outlier
+from tabstead.rooms.policy import check_received
 from tabstead.rooms.resolution import resolve_snapshots
 from tabstead.rooms.state import read_auth_state, state_after
 from tabstead.rooms.verdicts import Accepted, Dropped, MissingEvents, Rejected, SoftFailed, Verdict
@@ -73,9 +75,10 @@ def receive_parsed_pdu(
     *,
     state_before: int | None = None,
 ) -> Verdict:
-    """The same of an event that `parse_pdu` has accepted: checks 2 to 6.
+    """The same of an event that `parse_pdu` has accepted: checks 2 to 7.
 
-    With a `state_before`, prev events may be missing: there is a gap in the room's history then.
+    With a `state_before`, prev events may be missing: there is a gap in the room's history then. Raises
+    UnsignedByPolicy where the policy server must be asked first.
     """
     room = get_room(db, room.room_nid)
     placing = _place(db, room, event, get_verify_keys, state_before)
@@ -86,6 +89,9 @@ def receive_parsed_pdu(
         comes_in = state_before is not None and not is_server_in(db, room.room_nid, server.name)
         # What this server knew of the room when it was last in it decides nothing.
         reason = None if comes_in else _refusal_by_current_state(db, room, placing.event)
+        if reason is None:
+            event, reason = _sign_by_policy(db, server, room, placing.event)
+            placing = replace(placing, event=event)
         standing = Standing.ACCEPTED if reason is None else Standing.SOFT_FAILED
     awaited = is_awaited(db, room.room_nid, event.event_id)
     stored = persist_event(
@@ -101,6 +107,14 @@ def receive_parsed_pdu(
     )
     note_arrival(db, room.room_nid, event.event_id)
     return _verdict(stored, reason)
+
+
+def _sign_by_policy(db: Db, server: LocalServer, room: Room, event: Event) -> tuple[Event, str | None]:
+    """Check 7: the event with the signature; why it has none."""
+    outcome = check_received(db, server, room, event)
+    if isinstance(outcome, Event):
+        return outcome, None
+    return event, f"the room's policy server did not sign it: {outcome.sentence}"
 
 
 def receive_history_event(

@@ -22,12 +22,13 @@ from tabstead.rooms.guests import select_unwelcome_guests
 from tabstead.rooms.local_checks import check_draft, check_sender
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.persist import persist_event
+from tabstead.rooms.policy import check_to_be_sent, find_signed_event
 from tabstead.rooms.resolution import resolve_snapshots
 from tabstead.rooms.state import find_current_event, read_auth_state, state_after
 from tabstead.rooms.sticky_events import STICKY
 from tabstead.storage.client_transactions import ClientTransaction, find_transaction, insert_transaction
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent, get_event, select_events
+from tabstead.storage.events import PersistedEvent, get_event, select_events, select_events_by_id
 from tabstead.storage.memberships import is_joined
 from tabstead.storage.rooms import Room, find_room, get_room, insert_room, select_newest_extremities
 from tabstead.storage.state_history import EMPTY
@@ -112,9 +113,36 @@ def _send_new(
     transaction: ClientTransaction | None = None,
 ) -> PersistedEvent:
     check_sender(db, sender, draft)
-    event, state_before = build_next_event(db, server, room, sender, draft)
+    event, state_before = _find_signed(db, server, room, sender, draft) or build_next_event(
+        db, server, room, sender, draft
+    )
     check_draft(db, server, room, sender, draft)
+    check_to_be_sent(db, room, draft, event)
     return persist_event(db, server, room, event, state_before=state_before, transaction=transaction)
+
+
+def _find_signed(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> tuple[Event, int] | None:
+    """The event that was built for the draft before, and that the room's policy server has signed since.
+
+    Others may have come into the room meanwhile: it is sent if the rules still allow it. Raises Forbidden.
+    """
+    event = find_signed_event(db, server, room, sender, draft)
+    if event is None:
+        return None
+    prev_events = select_events_by_id(db, event.prev_events).values()
+    state_before = resolve_snapshots(db, room, [state_after(db, prev_event) for prev_event in prev_events])
+    for snapshot in {state_before, room.state_snapshot}:
+        auth_state = read_auth_state(
+            db,
+            room,
+            snapshot,
+            event_type=draft.type,
+            state_key=draft.state_key,
+            sender=sender,
+            content=draft.content,
+        )
+        _check_auth(event, auth_state, room.version)
+    return event, state_before
 
 
 def build_next_event(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> tuple[Event, int]:
