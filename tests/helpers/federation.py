@@ -8,15 +8,19 @@ A request goes through the other server's `Homeserver.handle`, signatures and al
 answer is validated against the specification's schema for it, where that lies beside the repository.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from helpers.homeserver import TestServer
 from helpers.server_server_api import check
 from tabstead.errors import OutboundFailed
 from tabstead.federation.transport import FederationRequest, FederationResponse
 from tabstead.http import Request
+
+Interceptor: TypeAlias = Callable[[str, FederationRequest], Awaitable[FederationResponse | None]]
+"""Given who asks, and what."""
 
 
 @dataclass
@@ -27,6 +31,8 @@ class Network:
     cuts: set[frozenset[str]] = field(default_factory=set)
     requests: list[tuple[str, FederationRequest]] = field(default_factory=list)
     """Who asked, and what, in order."""
+    interceptors: list[Interceptor] = field(default_factory=list)
+    """What may answer in a server's place, or let an answer wait: the first that returns one."""
 
     async def open(self, folder: Path, name: str, **configuration: Any) -> TestServer:
         """Start a server on this network."""
@@ -57,6 +63,10 @@ class Link:
         peer = self.network.servers.get(request.destination)
         if peer is None or frozenset((self.origin, request.destination)) in self.network.cuts:
             raise OutboundFailed(f"{request.destination} can't be reached.")
+        for intercept in self.network.interceptors:
+            forged = await intercept(self.origin, request)
+            if forged is not None:
+                return forged
         path, _, query = request.target.partition("?")
         asked = Request(
             method=request.method,

@@ -1,9 +1,9 @@
 """Two servers in one room, and what goes between them when the test says so: nothing is sent by itself.
 
-    room = await SharedRoom.open(network, "left.test", "right.test")
-    said = await room.alice.send(room.room_id, "hello")
-    results = await room.deliver(said)                        # from left to right, as a transaction
-    pdu = await room.craft(content, after=[said])             # signed by left, whatever the rules say of it
+room = await SharedRoom.open(network, "left.test", "right.test")
+said = await room.alice.send(room.room_id, "hello")
+results = await room.deliver(said)                        # from left to right, as a transaction
+pdu = await room.craft(content, after=[said])             # signed by left, whatever the rules say of it
 """
 
 import itertools
@@ -126,9 +126,7 @@ class SharedRoom:
             depth=max((event.depth for event in known.values()), default=0) + 1,
             origin_server_ts=server.now_ms(),
             event_id=EventID(f"$crafted{next(_numbers)}:{self.left.name}") if in_event else None,
-            reference_hashes={
-                each.event_id: reference_hash(each.pdu, version) for each in (*known.values(), *named)
-            },
+            reference_hashes={each.event_id: reference_hash(each.pdu, version) for each in (*known.values(), *named)},
         )
         signed = sign_event({**pdu, **(changes or {})}, version, server.name, key or server.signing_key)
         self.crafted[parse_event(signed, version).event_id] = signed
