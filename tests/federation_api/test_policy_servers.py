@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
+from helpers.carried_rooms import join_by_hand
 from helpers.federation import Network
 from helpers.homeserver import Client, Json, TestServer, bodies
-from helpers.shared_rooms import join_by_hand
 from tabstead.http import Request, Response, json_response
 from tabstead.protocol.policy_servers import KEY_ID
 from tabstead.protocol.room_versions import get_room_version

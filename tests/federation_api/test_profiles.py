@@ -3,9 +3,9 @@
 import pytest
 
 from federation_api.asking import ask
+from helpers.carried_rooms import join_by_hand
 from helpers.federation import Network
 from helpers.homeserver import Client, TestServer
-from helpers.shared_rooms import join_by_hand
 
 ALICE = "/v3/profile/@alice:right.test"
 

@@ -3,9 +3,9 @@
 import pytest
 
 from federation_api.asking import ask
+from helpers.carried_rooms import join_by_hand
 from helpers.federation import Network
 from helpers.homeserver import Client, Json, TestServer, quoted
-from helpers.shared_rooms import join_by_hand
 from tabstead.errors import PeerMisbehaved
 from tabstead.federation.hierarchy import read_hierarchy
 
