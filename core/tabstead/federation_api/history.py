@@ -9,7 +9,7 @@ from tabstead.federation_api.routes import Routes
 from tabstead.http import Response, json_response
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.rooms.graph_walk import prev_events_of, walk_back
-from tabstead.rooms.handshakes import get_resident_room
+from tabstead.rooms.handshakes import get_once_entered_room
 from tabstead.rooms.peer_visibility import PeerVisibility
 from tabstead.rooms.time_travel import find_by_time
 from tabstead.storage.database import Db
@@ -27,8 +27,11 @@ _MAX_NAMED: Final = 50
 
 
 def get_readable_room(call: FederationCall, db: Db, room_id: str) -> Room:
-    """A room that the asking server and this one are in. Raises NotFound, Forbidden."""
-    room = get_resident_room(db, call.local_server, room_id, call.origin)
+    """A room that the asking server is in, by what this one knows of it. Raises NotFound, Forbidden.
+
+    This server itself may have left: of what it did before, nobody else may have heard.
+    """
+    room = get_once_entered_room(db, room_id, call.origin)
     if not is_server_in(db, room.room_nid, call.origin):
         raise Forbidden(f"{call.origin} is not in the room.")
     return room

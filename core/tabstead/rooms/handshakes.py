@@ -43,9 +43,17 @@ _SHOWN_TYPES: Final = (
 
 def get_resident_room(db: Db, server: LocalServer, room_id: str, origin: str) -> Room:
     """A room that this server is in and that lets the other one take part. Raises NotFound, Forbidden."""
-    room = find_room(db, room_id)
-    if room is None or not is_server_in(db, room.room_nid, server.name):
+    room = get_once_entered_room(db, room_id, origin)
+    if not is_server_in(db, room.room_nid, server.name):
         raise NotFound("This server is not in the room.")
+    return room
+
+
+def get_once_entered_room(db: Db, room_id: str, origin: str) -> Room:
+    """A room that this server is or was in and that lets the other one take part. Raises NotFound, Forbidden."""
+    room = find_room(db, room_id)
+    if room is None:
+        raise NotFound("This server does not know the room.")
     check_server_access(db, room, origin)
     return room
 
