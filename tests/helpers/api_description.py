@@ -70,6 +70,8 @@ class Operation:
     template: str
     """As published: a trailing blank tells apart operations that share a path."""
     responses: Mapping[str, Json]
+    is_authenticated: bool = False
+    """Whether some authentication is demanded."""
 
     @property
     def path(self) -> str:
@@ -161,6 +163,7 @@ def _operations(description: Json) -> Iterator[Operation]:
                 method=method.upper(),
                 template=template,
                 responses=item[method]["responses"],
+                is_authenticated=bool(item[method].get("security")),
             )
 
 
