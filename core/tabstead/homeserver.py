@@ -17,6 +17,7 @@ from tabstead.client_api.call import Context
 from tabstead.client_api.rate_limits import RateLimiter
 from tabstead.client_api.routes import build_router
 from tabstead.configuration import Configuration
+from tabstead.encryption.remote_devices import forget_departed
 from tabstead.errors import MatrixError, ServerNameMismatch, StorageFull, Unrecognized
 from tabstead.http import Request, Response, json_response
 from tabstead.mail import Mailer
@@ -251,6 +252,7 @@ def _build_followers(configuration: Configuration, now_ms: Callable[[], int]) ->
     always = (
         partial(record_push_actions, server_name=configuration.server_name),
         partial(record_sticky_event, now_ms=now_ms),
+        partial(forget_departed, server_name=configuration.server_name),
     )
     return (*always, follow_for_search) if configuration.search.enabled else always
 

@@ -46,6 +46,19 @@ class Network:
     def mend(self, one: str, other: str) -> None:
         self.cuts.discard(frozenset((one, other)))
 
+    async def settle(self) -> None:
+        """Let the servers tell each other what they have to tell, and fetch what they miss, until all is quiet."""
+        asked = -1
+        while asked != len(self.requests):
+            asked = len(self.requests)
+            for server in self.servers.values():
+                federation = server.homeserver.context.federation
+                assert federation is not None
+                for follower in federation.build_followers():
+                    await follower.work()
+                await federation.sending.finish()
+                await federation.inbound.settled()
+
     async def close(self) -> None:
         for server in self.servers.values():
             await server.close()

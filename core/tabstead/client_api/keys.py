@@ -1,12 +1,13 @@
 """The distribution of keys. Client-Server API, § Key management API, § Cross-signing."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.interactive_auth import carry_out_confirmed
-from tabstead.client_api.routes import Routes
+from tabstead.client_api.other_servers import elsewhere, may_ask
+from tabstead.client_api.routes import Elsewhere, Routes
 from tabstead.encryption.cross_signing import is_free_upload, upload_cross_signing_keys, upload_signatures
-from tabstead.encryption.device_keys import query_keys, upload_device_keys
+from tabstead.encryption.device_keys import QueriedKeys, query_keys, upload_device_keys
 from tabstead.encryption.one_time_keys import claim_keys, upload_fallback_keys, upload_one_time_keys
 from tabstead.errors import BadJson
 from tabstead.http import JsonObject, Response, json_response
@@ -16,7 +17,14 @@ from tabstead.storage.one_time_keys import count_one_time_keys
 from tabstead.streams.tokens import parse_sync_token
 from tabstead.sync.key_changes import select_key_changes
 
+if TYPE_CHECKING:
+    from tabstead.federation.federation import Federation
+
 routes = Routes()
+
+_DEFAULT_TIMEOUT_MS: Final = 10_000
+_SHORTEST_TIMEOUT_MS: Final = 1000
+_LONGEST_TIMEOUT_MS: Final = 30_000
 
 
 @routes.write("POST", "/_matrix/client/v3/keys/upload")
@@ -32,27 +40,25 @@ def upload_keys(call: Call, db: Db) -> Response:
 
 
 @routes.read("POST", "/_matrix/client/v3/keys/query")
-def post_keys_query(call: Call, db: Db) -> Response:
+def post_keys_query(call: Call, db: Db) -> Response | Elsewhere:
     """POST /_matrix/client/v3/keys/query. § Key management API."""
-    queried = call.body().object("device_keys")
-    found = query_keys(db, call.user_id, {user_id: _device_ids(queried, user_id) for user_id in queried})
-    return json_response(
-        {
-            "device_keys": found.device_keys,
-            "master_keys": found.master_keys,
-            "self_signing_keys": found.self_signing_keys,
-            "user_signing_keys": found.user_signing_keys,
-            "failures": _failures(call, queried),
-        }
-    )
+    body = call.body()
+    users = body.object("device_keys")
+    queried, timeout_ms = {user_id: _device_ids(users, user_id) for user_id in users}, _timeout(body)
+    if any(may_ask(call, user_id) for user_id in users):
+        return elsewhere(call, lambda federation: _query_everywhere(federation, call.user_id, queried, timeout_ms))
+    return _answer_query(query_keys(db, call.user_id, queried), _failures(call, users))
 
 
 @routes.write("POST", "/_matrix/client/v3/keys/claim")
-def post_keys_claim(call: Call, db: Db) -> Response:
+def post_keys_claim(call: Call, db: Db) -> Response | Elsewhere:
     """POST /_matrix/client/v3/keys/claim. § Key management API."""
-    claims = call.body().object("one_time_keys")
-    claimed = claim_keys(db, {user_id: _algorithms(claims, user_id) for user_id in claims})
-    return json_response({"one_time_keys": claimed, "failures": _failures(call, claims)})
+    body = call.body()
+    users = body.object("one_time_keys")
+    claims, timeout_ms = {user_id: _algorithms(users, user_id) for user_id in users}, _timeout(body)
+    if any(may_ask(call, user_id) for user_id in users):
+        return elsewhere(call, lambda federation: _claim_everywhere(federation, call, claims, timeout_ms))
+    return json_response({"one_time_keys": claim_keys(db, claims), "failures": _failures(call, users)})
 
 
 @routes.read("GET", "/_matrix/client/v3/keys/changes", access=Access.USER)
@@ -102,6 +108,44 @@ def post_signatures(call: Call, db: Db) -> Response:
     )
 
 
+async def _query_everywhere(
+    federation: "Federation", viewer: str, queried: dict[str, list[str]], timeout_ms: int
+) -> Response:
+    found, failed = await federation.remote_keys.query(viewer, queried, timeout_ms)
+    return _answer_query(found, {server: {} for server in sorted(failed)})
+
+
+async def _claim_everywhere(
+    federation: "Federation", call: Call, claims: dict[str, dict[str, str]], timeout_ms: int
+) -> Response:
+    """Those of this server's users are taken once the others' are there: nothing is taken in vain."""
+    remote, failed = await federation.remote_keys.claim(claims, timeout_ms)
+    local = {user_id: devices for user_id, devices in claims.items() if call.context.local_server.owns(user_id)}
+
+    def claim(db: Db) -> Response:
+        claimed = {**remote, **claim_keys(db, local)}
+        return json_response({"one_time_keys": claimed, "failures": {server: {} for server in sorted(failed)}})
+
+    return await call.context.write_once(call.request, claim)
+
+
+def _answer_query(found: QueriedKeys, failures: dict[str, Any]) -> Response:
+    return json_response(
+        {
+            "device_keys": found.device_keys,
+            "master_keys": found.master_keys,
+            "self_signing_keys": found.self_signing_keys,
+            "user_signing_keys": found.user_signing_keys,
+            "failures": failures,
+        }
+    )
+
+
+def _timeout(body: JsonObject) -> int:
+    """How long (ms) other servers may take."""
+    return min(max(body.integer("timeout", _DEFAULT_TIMEOUT_MS), _SHORTEST_TIMEOUT_MS), _LONGEST_TIMEOUT_MS)
+
+
 def _device_ids(queried: JsonObject, user_id: str) -> list[str]:
     """The devices asked for; older clients send an empty object in place of an empty list."""
     return [] if queried[user_id] in ({}, None) else queried.strings(user_id)
@@ -115,6 +159,6 @@ def _algorithms(claims: JsonObject, user_id: str) -> dict[str, str]:
 
 
 def _failures(call: Call, users: JsonObject) -> dict[str, Any]:
-    """Other servers, none of which can be asked."""
+    """Other servers, where none can be asked."""
     servers = {find_server_name_of(user_id) for user_id in users if not call.context.local_server.owns(user_id)}
     return {server: {} for server in servers if server}

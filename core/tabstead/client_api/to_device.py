@@ -22,5 +22,13 @@ def send_to_device(call: Call, db: Db) -> Response:
         transaction_id=call.parameter("txnId"),
     )
     messages = call.body().object("messages").values_dict
-    send_to_devices(db, event_type, messages, transaction=transaction, now_ms=call.now_ms)
+    send_to_devices(
+        db,
+        event_type,
+        messages,
+        transaction=transaction,
+        server_name=call.context.local_server.name,
+        federates=call.context.federation is not None,
+        now_ms=call.now_ms,
+    )
     return json_response({})

@@ -10,10 +10,10 @@ from tabstead.http import JsonObject
 from tabstead.storage.cross_signing import KeySignature, select_cross_signing_keys, select_key_signatures
 from tabstead.storage.database import Db
 from tabstead.storage.device_keys import DeviceKeys, find_device_keys, insert_device_keys, select_device_keys
-from tabstead.storage.device_lists import insert_device_list_change
+from tabstead.storage.device_lists import find_device_change, insert_device_list_change
 from tabstead.storage.users import find_user
 
-_RESULT_OF_USAGE: Final = {
+RESULT_OF_USAGE: Final = {
     "master": "master_keys",
     "self_signing": "self_signing_keys",
     "user_signing": "user_signing_keys",
@@ -69,6 +69,16 @@ def describe_device(db: Db, user_id: str, device_id: str) -> dict[str, Any]:
     return {"keys": keys} if name is None else {"keys": keys, "device_display_name": name}
 
 
+def describe_device_list(db: Db, user_id: str) -> dict[str, Any]:
+    """All of a user's devices that have keys, and the cross-signing keys that other servers know."""
+    device_ids = [device.device_id for device in select_device_keys(db, user_id)]
+    return {
+        **describe_cross_signing_keys(db, user_id),
+        "stream_id": find_device_change(db, user_id) or 0,
+        "devices": [{"device_id": each, **describe_device(db, user_id, each)} for each in device_ids],
+    }
+
+
 def describe_cross_signing_keys(db: Db, user_id: str) -> dict[str, Any]:
     """The cross-signing keys that other servers know, as an m.signing_key_update says them."""
     found = QueriedKeys()
@@ -83,16 +93,17 @@ def _query_user(db: Db, viewer: str | None, user_id: str, device_ids: Sequence[s
     for signature in select_key_signatures(db, user_id, signers):
         added.setdefault(signature.key_name, []).append(signature)
     found.device_keys[user_id] = {
-        device.device_id: _visible_device(device, user_id, viewer, added.get(device.device_id, []))
+        device.device_id: show_device(device, user_id, viewer, added.get(device.device_id, []))
         for device in select_device_keys(db, user_id, device_ids)
     }
     for usage, key in select_cross_signing_keys(db, user_id).items():
         if usage != "user_signing" or viewer == user_id:
             shown = visible_key(key.key, user_id, viewer, added.get(key.public_key, []))
-            getattr(found, _RESULT_OF_USAGE[usage])[user_id] = shown
+            getattr(found, RESULT_OF_USAGE[usage])[user_id] = shown
 
 
-def _visible_device(device: DeviceKeys, user_id: str, viewer: str | None, added: list[KeySignature]) -> dict[str, Any]:
+def show_device(device: DeviceKeys, user_id: str, viewer: str | None, added: list[KeySignature]) -> dict[str, Any]:
+    """A device as the viewer sees it."""
     shown = visible_key(device.keys, user_id, viewer, added)
     if device.display_name is not None:
         shown["unsigned"] = {"device_display_name": device.display_name}

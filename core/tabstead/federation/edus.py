@@ -7,34 +7,31 @@ room's ACL lets the server speak (`rooms.server_access`).
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final
 
 from tabstead.errors import BadJson, MatrixError
+from tabstead.federation.edu_context import EduContext, EduHandler
+from tabstead.federation.room_edus import receive_receipts, receive_typing
+from tabstead.federation.user_edus import (
+    receive_device_update,
+    receive_messages,
+    receive_presence,
+    receive_signing_keys,
+)
 from tabstead.http import JsonObject
 from tabstead.protocol.identifiers import ServerName
-from tabstead.rooms.local_server import LocalServer
 from tabstead.storage.database import Db
-from tabstead.streams.typing_users import TypingUsers
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EduContext:
-    """What handlers work with in one run of the transaction."""
-
-    server: LocalServer
-    typing_users: TypingUsers
-    afterwards: list[Callable[[], None]] = field(default_factory=list)
-    """What is to be done once the transaction is durable: changes of what lives in memory."""
-
-
-EduHandler: TypeAlias = Callable[[Db, EduContext, ServerName, JsonObject], None]
-"""Takes an EDU's `content` from a server. Raises MatrixError for one that means nothing."""
-
-EDU_HANDLERS: Final[dict[str, EduHandler]] = {}
+EDU_HANDLERS: Final[dict[str, EduHandler]] = {
+    "m.device_list_update": receive_device_update,
+    "m.direct_to_device": receive_messages,
+    "m.presence": receive_presence,
+    "m.receipt": receive_receipts,
+    "m.signing_key_update": receive_signing_keys,
+    "m.typing": receive_typing,
+}
 """By `edu_type`. What isn't here is ignored."""
 
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from tabstead import configuration
 from tabstead.federation.client import FederationClient
+from tabstead.federation.device_lists import RemoteDeviceLists
 from tabstead.federation.hierarchy import RemoteHierarchy
 from tabstead.federation.inbound_work import InboundWork
 from tabstead.federation.key_ring import KeyRing
@@ -13,6 +14,7 @@ from tabstead.federation.media import MediaFetcher
 from tabstead.federation.notary import Notary
 from tabstead.federation.policy import PolicyClient
 from tabstead.federation.profiles import RemoteProfiles
+from tabstead.federation.remote_keys import RemoteKeys
 from tabstead.federation.room_locks import RoomLocks
 from tabstead.federation.sending import Sending
 from tabstead.federation.transport import Transport
@@ -42,6 +44,8 @@ class Federation:
     profiles: RemoteProfiles
     hierarchy: RemoteHierarchy
     sending: Sending
+    device_lists: RemoteDeviceLists
+    remote_keys: RemoteKeys
     media: MediaFetcher
 
     async def read(self, work: Callable[[Db], T]) -> T:
@@ -55,7 +59,7 @@ class Federation:
         """What goes on between requests."""
         from tabstead.federation.staged_rooms import StagedRooms  # works with a Federation
 
-        return [self.sending, StagedRooms(self)]
+        return [self.sending, StagedRooms(self), self.device_lists]
 
     async def close(self) -> None:
         await self.sending.close()
@@ -76,6 +80,7 @@ def build_federation(
 ) -> Federation:
     client = FederationClient(server, transport, options)
     key_ring = KeyRing(server, commits.database, client, options)
+    device_lists = RemoteDeviceLists(server, commits, client)
     commits.settlers[UnsignedByPolicy] = PolicyClient(server, client).settle
     return Federation(
         server=server,
@@ -86,5 +91,7 @@ def build_federation(
         profiles=RemoteProfiles(client, server.now_ms),
         hierarchy=RemoteHierarchy(server, commits.database, client),
         sending=Sending(server=server, database=commits.database, client=client, typing_users=typing_users),
+        device_lists=device_lists,
+        remote_keys=RemoteKeys(server, commits.database, client, device_lists),
         media=MediaFetcher(server, commits.database, client, outbound, max_bytes=max_media_bytes),
     )

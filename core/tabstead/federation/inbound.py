@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any, Final
 
 from tabstead.errors import BadJson, Forbidden, InvalidParam, MatrixError
-from tabstead.federation.edus import EduContext, receive_edus
+from tabstead.federation.edu_context import EduContext
+from tabstead.federation.edus import receive_edus
 from tabstead.federation.federation import Federation
 from tabstead.federation.staged_rooms import work_on_room
 from tabstead.protocol.canonical_json import JsonDict
@@ -93,6 +94,8 @@ async def _receive(federation: Federation, typing_users: TypingUsers, transactio
     )
     for effect in context.afterwards:
         effect()
+    if context.afterwards:
+        federation.commits.notifier.wake()  # what lives in memory has no position
     for room_nid in staged | received.staged:
         federation.inbound.start(room_nid, partial(work_on_room, federation, room_nid))
     return answer

@@ -20,6 +20,7 @@ from tabstead.federation_api import (
     server,
     spaces,
     transactions,
+    user_keys,
 )
 from tabstead.federation_api.call import FederationContext
 from tabstead.federation_api.routes import answer_with, build_router
@@ -42,6 +43,7 @@ _ROUTER: Final = build_router(
     server.routes,
     spaces.routes,
     transactions.routes,
+    user_keys.routes,
 )
 
 

@@ -15,9 +15,11 @@ class StoredPresence:
     """online, unavailable or offline."""
     status_msg: str | None
     last_active_ts: int
+    heard_ts: int | None
+    """When another server told this of its user; None: a user of this server."""
 
 
-_COLUMNS = "p.user_id, p.presence, p.status_msg, p.last_active_ts"
+_COLUMNS = "p.user_id, p.presence, p.status_msg, p.last_active_ts, p.heard_ts"
 
 _SHARES_ROOM = (
     "(p.user_id = ?1 OR EXISTS (SELECT 1 FROM memberships theirs JOIN memberships mine USING (room_nid)"
@@ -26,19 +28,31 @@ _SHARES_ROOM = (
 )
 
 
-def update_presence(db: Db, user_id: str, *, presence: str, status_msg: str | None, last_active_ts: int) -> None:
+def update_presence(
+    db: Db,
+    user_id: str,
+    *,
+    presence: str,
+    status_msg: str | None,
+    last_active_ts: int,
+    heard_ts: int | None = None,
+) -> None:
     """Set a user's presence: news for everyone who shares a room with them."""
     db.execute(
-        "INSERT INTO presence (user_id, presence, status_msg, last_active_ts, stream_position) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO presence (user_id, presence, status_msg, last_active_ts, heard_ts, stream_position)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET presence = excluded.presence, status_msg = excluded.status_msg,"
-        " last_active_ts = excluded.last_active_ts, stream_position = excluded.stream_position",
-        (user_id, presence, status_msg, last_active_ts, next_position(db)),
+        " last_active_ts = excluded.last_active_ts, heard_ts = excluded.heard_ts,"
+        " stream_position = excluded.stream_position",
+        (user_id, presence, status_msg, last_active_ts, heard_ts, next_position(db)),
     )
 
 
-def update_last_active(db: Db, user_id: str, last_active_ts: int) -> None:
+def update_last_active(db: Db, user_id: str, last_active_ts: int, heard_ts: int | None = None) -> None:
     """Note activity that changes nothing others see: no news."""
-    db.execute("UPDATE presence SET last_active_ts = ? WHERE user_id = ?", (last_active_ts, user_id))
+    db.execute(
+        "UPDATE presence SET last_active_ts = ?, heard_ts = ? WHERE user_id = ?", (last_active_ts, heard_ts, user_id)
+    )
 
 
 def find_presence(db: Db, user_id: str) -> StoredPresence | None:
@@ -76,6 +90,8 @@ def select_presence_setters(db: Db, *, after: int, up_to: int) -> dict[str, int]
     return dict(rows.fetchall())
 
 
-def _presence(row: tuple[str, str, str | None, int]) -> StoredPresence:
-    user_id, presence, status_msg, last_active_ts = row
-    return StoredPresence(user_id=user_id, presence=presence, status_msg=status_msg, last_active_ts=last_active_ts)
+def _presence(row: tuple[str, str, str | None, int, int | None]) -> StoredPresence:
+    user_id, presence, status_msg, last_active_ts, heard_ts = row
+    return StoredPresence(
+        user_id=user_id, presence=presence, status_msg=status_msg, last_active_ts=last_active_ts, heard_ts=heard_ts
+    )

@@ -3,6 +3,8 @@
 Nobody watches the clock. A user who was online turns unavailable after IDLE_MS without a sign of life, and offline
 after GONE_MS; whoever reads presence computes that. A sign of life is stored no more often than every REFRESH_MS, and
 is news for others only when it changes what they see.
+
+A user of another server does not fade here: that server tells of it. One that tells nothing for SILENCE_MS has gone.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ STATES: Final = ("online", "unavailable", "offline")
 REFRESH_MS: Final = 2 * 60 * 1000
 IDLE_MS: Final = 5 * 60 * 1000
 GONE_MS: Final = 15 * 60 * 1000
+SILENCE_MS: Final = 35 * 60 * 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ def presence_at(stored: StoredPresence, now_ms: int) -> Presence:
     age = max(0, now_ms - stored.last_active_ts)
     return Presence(
         user_id=stored.user_id,
-        presence=_faded(stored.presence, age),
+        presence=_faded(stored.presence, age) if stored.heard_ts is None else _heard(stored, stored.heard_ts, now_ms),
         status_msg=stored.status_msg,
         last_active_ago=age,
     )
@@ -59,6 +62,28 @@ def set_presence(db: Db, user_id: str, presence: str, status_msg: str | None, no
     if presence not in STATES:
         raise InvalidParam(f"'presence' must be one of {', '.join(STATES)}.")
     update_presence(db, user_id, presence=presence, status_msg=status_msg, last_active_ts=now_ms)
+
+
+def take_remote_presence(
+    db: Db, user_id: str, presence: str, status_msg: str | None, *, last_active_ago: int, now_ms: int
+) -> None:
+    """Another server says so of its user. Raises InvalidParam for a state that doesn't exist."""
+    if presence not in STATES:
+        raise InvalidParam(f"'presence' must be one of {', '.join(STATES)}.")
+    stored = find_presence(db, user_id)
+    last_active_ts = max(now_ms - last_active_ago, 0)
+    before = None if stored is None else (presence_at(stored, now_ms).presence, stored.status_msg)
+    if before == (presence, status_msg):
+        update_last_active(db, user_id, last_active_ts, heard_ts=now_ms)
+    else:
+        update_presence(
+            db,
+            user_id,
+            presence=presence,
+            status_msg=status_msg,
+            last_active_ts=last_active_ts,
+            heard_ts=now_ms,
+        )
 
 
 def needs_refresh(db: Db, user_id: str, presence: str, now_ms: int) -> bool:
@@ -79,6 +104,10 @@ def refresh_presence(db: Db, user_id: str, presence: str, now_ms: int) -> None:
     else:
         status_msg = None if stored is None else stored.status_msg
         update_presence(db, user_id, presence=presence, status_msg=status_msg, last_active_ts=now_ms)
+
+
+def _heard(stored: StoredPresence, heard_ts: int, now_ms: int) -> str:
+    return stored.presence if now_ms - heard_ts < SILENCE_MS else "offline"
 
 
 def _faded(presence: str, age: int) -> str:

@@ -40,6 +40,23 @@ def mark_read(
         delete_old_push_actions(db, user_id, room.room_nid, receipt.thread_id, event.position)
 
 
+def take_receipt(db: Db, room: Room, user_id: str, event_id: str, *, thread_id: str | None, ts: int) -> None:
+    """Another server's user has read the room, or one thread of it, up to the event. Raises as `mark_read` does."""
+    event = _get_timeline_event(db, room, event_id)
+    if thread_id is not None and not is_in_thread(db, event.event, thread_id):
+        raise InvalidParam("The event does not belong to this thread.")
+    receipt = Receipt(
+        room_nid=room.room_nid,
+        user_id=user_id,
+        receipt_type="m.read",
+        thread_id=UNTHREADED if thread_id is None else thread_id,
+        event_id=event_id,
+        event_position=event.position,
+        ts=ts,
+    )
+    update_receipt(db, receipt)
+
+
 def mark_fully_read(db: Db, room: Room, user_id: str, event_id: str) -> None:
     """Move the user's fully-read marker forward to the event. Raises NotFound."""
     event = _get_timeline_event(db, room, event_id)
