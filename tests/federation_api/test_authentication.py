@@ -92,3 +92,13 @@ async def test_who_is_blocked_is_neither_answered_nor_asked(network: Network, tm
             await federation.client.ask(ServerName("left.test"), Question(method="GET", path="/"))
         assert await ask(guarded, sign(left, destination=name)) == (403, "M_FORBIDDEN")
         assert {request.destination for origin, request in network.requests if origin == name} == set()
+
+
+async def test_a_body_is_not_read_without_end_nor_if_it_is_no_object(network: Network) -> None:
+    left, right = network.servers.values()
+    for body, refusal in ((bytes(16 * 1024 * 1024 + 1), (413, "M_TOO_LARGE")), (b"[]", (400, "M_BAD_JSON"))):
+        headers = {"authorization": sign(left)}
+        answer = await right.homeserver.handle(
+            Request(method="PUT", path="/_matrix/federation/v1/send/1", headers=headers, body=body)
+        )
+        assert (answer.status, json.loads(answer.body)["errcode"]) == refusal

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tabstead.configuration import Configuration
 from tabstead.errors import Forbidden, Unsigned
 from tabstead.federation.federation import Federation
-from tabstead.http import JsonObject, Query, Request, parse_json
+from tabstead.http import JsonObject, Query, Request
 from tabstead.media.thumbnails import Thumbnailer
 from tabstead.protocol.identifiers import ServerName
 from tabstead.protocol.request_auth import RequestSignature, SignedRequest, is_signed_by, parse_authorization
@@ -67,7 +67,7 @@ class FederationCall:
 
 
 async def authenticate(context: FederationContext, request: Request) -> ServerName:
-    """The server that signed the request. Raises Unsigned, and Forbidden of one that is not talked with."""
+    """The server that signed the request. Raises Unsigned, NotJson, BadJson; Forbidden of one not talked with."""
     local_name = context.local_server.name
     signatures = parse_authorization(request.headers.get("authorization", ""))
     if not signatures:
@@ -80,7 +80,7 @@ async def authenticate(context: FederationContext, request: Request) -> ServerNa
     signed = SignedRequest(
         method=request.method,
         uri=f"{request.path}?{request.query_string}" if request.query_string else request.path,
-        content=parse_json(request.body) if request.body else None,
+        content=request.json_object().values_dict if request.body else None,
     )
     for signature in signatures[:_MAX_SIGNATURES]:
         if await _holds(context, signed, signature):

@@ -7,11 +7,15 @@ checked before, outside of any transaction, since the key may have to be fetched
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
+from tabstead.errors import TooLarge
 from tabstead.federation_api.call import FederationCall, FederationContext, authenticate
 from tabstead.http import Request, Response, Router
 from tabstead.storage.database import Db
+
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""It is parsed before it is known who sent it. The biggest are transactions: 50 events and 100 EDUs of 64 KiB each."""
 
 TransactionalEndpoint: TypeAlias = Callable[[FederationCall, Db], Response]
 WaitingEndpoint: TypeAlias = Callable[[FederationCall], Awaitable[Response]]
@@ -107,6 +111,8 @@ def build_router(*modules: Routes) -> Router[Route]:
 async def answer_with(router: Router[Route], context: FederationContext, request: Request) -> Response:
     """Answer a request with the endpoint that the router has for it. Raises MatrixError."""
     match = router.match(request.method, request.path)
-    origin = await authenticate(context, request) if match.endpoint.is_signed else None
+    if len(request.body) > MAX_BODY_BYTES:
+        raise TooLarge(f"Another server's request may have {MAX_BODY_BYTES} bytes.")
     routed = replace(request, path_parameters=match.parameters)
+    origin = await authenticate(context, routed) if match.endpoint.is_signed else None
     return await match.endpoint.answer(FederationCall(context=context, request=routed, _origin=origin))
