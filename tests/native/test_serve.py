@@ -108,6 +108,16 @@ def test_a_new_signing_key_is_published_with_the_old_one_retired(serve: Serve, t
     assert after["old_verify_keys"][old_id]["key"] == old["key"]
 
 
+def test_a_key_of_other_software_is_published_as_retired(serve: Serve, tmp_path: Path) -> None:
+    stop(serve())
+    configuration = ("--config", str(tmp_path / "tabstead.toml"), "--key-id", "ed25519:a_1", "--expired-ts", "1234")
+    assert run("add-retired-key", *configuration, "--key", "too short").returncode == 2
+    assert run("add-retired-key", *configuration, "--key", "A" * 43).returncode == 0
+    _, published = get(serve(), "/_matrix/key/v2/server")
+    assert isinstance(published, dict)
+    assert published["old_verify_keys"] == {"ed25519:a_1": {"key": "A" * 43, "expired_ts": 1234}}
+
+
 def test_there_is_no_key_to_rotate_where_no_server_was(tmp_path: Path) -> None:
     (tmp_path / "tabstead.toml").write_text('server_name = "localhost"')
     assert run("rotate-signing-key", "--config", str(tmp_path / "tabstead.toml")).returncode == 1

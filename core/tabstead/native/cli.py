@@ -9,6 +9,7 @@ A wrong configuration is exit code 2, a port or a database that can't be opened 
 after it was killed, it goes on. See docs/moving-from-dendrite.md.
 
 `tabstead rotate-signing-key --config FILE` gives the server a new signing key; the old one is published as retired.
+`tabstead add-retired-key` publishes one that it had before.
 """
 
 import argparse
@@ -19,14 +20,15 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from tabstead.errors import InvalidConfiguration, ServerNameMismatch, TabsteadError
+from tabstead.errors import BadJson, InvalidConfiguration, ServerNameMismatch, TabsteadError
 from tabstead.homeserver import Homeserver, rotate_signing_key
 from tabstead.native.asgi import Application
 from tabstead.native.https_transport import build_https_transport
@@ -34,7 +36,11 @@ from tabstead.native.httpx_outbound import HttpxOutbound
 from tabstead.native.pillow_thumbnailer import PillowThumbnailer
 from tabstead.native.smtp_mailer import SmtpMailer
 from tabstead.native.toml_configuration import Listen, Settings, read_settings
-from tabstead.storage.database import Database
+from tabstead.protocol.signatures import decode_verify_key
+from tabstead.storage.database import Database, Db
+from tabstead.storage.retired_signing_keys import insert_retired_key
+
+T = TypeVar("T")
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 """Of a request's line and headers: a filter may be in the query."""
@@ -75,7 +81,16 @@ def _build_parser() -> argparse.ArgumentParser:
         "rotate-signing-key", help="sign with a new key from the next start on; the server must not run meanwhile"
     )
     rotate_command.set_defaults(run=lambda settings, _: asyncio.run(_rotate_signing_key(settings)))
-    for command in (serve_command, import_command, rotate_command):
+    retired_command = commands.add_parser(
+        "add-retired-key", help="publish a key that the server signed with before, on other software for instance"
+    )
+    retired_command.set_defaults(run=lambda settings, options: asyncio.run(_add_retired_key(settings, options)))
+    retired_command.add_argument("--key-id", required=True, metavar="ID", help="such as ed25519:a_1")
+    retired_command.add_argument("--key", required=True, metavar="BASE64", help="its public half")
+    retired_command.add_argument(
+        "--expired-ts", type=int, required=True, metavar="MS", help="when it was last used, in ms since 1970"
+    )
+    for command in (serve_command, import_command, rotate_command, retired_command):
         command.add_argument(
             "--config", type=Path, required=True, metavar="FILE", help="the configuration, see docs/configuration.md"
         )
@@ -95,14 +110,28 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 async def _rotate_signing_key(settings: Settings) -> None:
+    key = await _change(settings, lambda db: rotate_signing_key(db, settings.server_name, _now_ms()))
+    print(f"new signing key: {key.key_id}")
+
+
+async def _add_retired_key(settings: Settings, options: argparse.Namespace) -> None:
+    try:
+        key = decode_verify_key(options.key_id, options.key)
+    except BadJson as error:
+        raise InvalidConfiguration([error.sentence]) from error
+    await _change(settings, lambda db: insert_retired_key(db, key, options.expired_ts))
+    print(f"retired key: {key.key_id}")
+
+
+async def _change(settings: Settings, work: Callable[[Db], T]) -> T:
+    """Change the server's database while it does not run."""
     if not settings.database.path.exists():
         raise FileNotFoundError(f"{settings.database.path} does not exist")
     database = await Database.open(settings.database.path)
     try:
-        key = await database.write(lambda db: rotate_signing_key(db, settings.server_name, _now_ms()))
+        return await database.write(work)
     finally:
         await database.close()
-    print(f"new signing key: {key.key_id}")
 
 
 def _import_dendrite(settings: Settings, options: argparse.Namespace) -> None:
