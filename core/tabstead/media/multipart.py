@@ -38,7 +38,7 @@ def encode_media(headers: Mapping[str, str], data: bytes) -> tuple[str, bytes]:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = f"--{boundary}\r\ncontent-type: application/json\r\n\r\n{{}}\r\n--{boundary}\r\n{lines}\r\n"
     body = b"".join((head.encode("utf-8", "surrogatepass"), data, f"\r\n--{boundary}--\r\n".encode()))
-    return f'multipart/mixed; boundary="{boundary}"', body
+    return f"multipart/mixed; boundary={boundary}", body  # not quoted: Synapse would take the quotes for part of it
 
 
 class MediaReader:
