@@ -48,6 +48,10 @@ async def is_listed(client: Client, section: str, room_id: str) -> bool:
     return room_id in (await client.sync()).get("rooms", {}).get(section, {})
 
 
+async def is_not_listed(client: Client, section: str, room_id: str) -> bool:
+    return not await is_listed(client, section, room_id)
+
+
 async def join(client: Client, room_id: str, via: FederatedServer) -> None:
     await client.post(f"/v3/join/{quoted(room_id)}", via=[via.name], server_name=[via.name])
 
@@ -112,6 +116,25 @@ async def test_a_space_lets_its_members_in(pair: tuple[FederatedServer, Federate
     await join(bob, room_id, pair[0])
     await eventually(lambda: agree(alice, bob, room_id))
     assert "join_authorised_via_users_server" in await alice.state(room_id, "m.room.member", bob.user_id)
+
+
+async def test_an_invite_is_taken_back(pair: tuple[FederatedServer, FederatedServer]) -> None:
+    alice, bob = await people(pair)
+    room_id = await alice.create_room(preset="private_chat")
+    await alice.invite(room_id, bob)
+    await eventually(lambda: is_listed(bob, "invite", room_id))
+    await alice.post(f"/v3/rooms/{quoted(room_id)}/kick", {"user_id": bob.user_id})
+    await eventually(lambda: is_not_listed(bob, "invite", room_id))
+
+
+async def test_a_knock_is_refused(tabstead: FederatedServer, other_tabstead: FederatedServer) -> None:
+    # Synapse tells nobody that a knock was refused.
+    alice, bob = await people((tabstead, other_tabstead))
+    rule = {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}
+    room_id = await alice.create_room(initial_state=[rule])
+    await bob.post(f"/v3/knock/{quoted(room_id)}", via=[tabstead.name])
+    await alice.post(f"/v3/rooms/{quoted(room_id)}/kick", {"user_id": bob.user_id})
+    await eventually(lambda: is_not_listed(bob, "knock", room_id))
 
 
 async def test_the_other_servers_user_is_kicked_banned_and_let_back(

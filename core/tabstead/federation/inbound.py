@@ -20,6 +20,7 @@ from tabstead.errors import BadJson, Forbidden, InvalidParam, MatrixError
 from tabstead.federation.edu_context import EduContext
 from tabstead.federation.edus import receive_edus
 from tabstead.federation.federation import Federation
+from tabstead.federation.invites import end_out_of_band, is_outside
 from tabstead.federation.staged_rooms import work_on_room
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import Event
@@ -81,6 +82,8 @@ async def _receive(federation: Federation, typing_users: TypingUsers, transactio
     if opened.answer is not None:
         return opened.answer
     results = dict(opened.refused)
+    for event, version in opened.from_outside:
+        results[event.event_id] = await end_out_of_band(federation, event, version)
     staged: set[int] = set()
     slices = list(_slices(opened.events))
     for events in slices[:-1]:
@@ -108,6 +111,8 @@ class _Opened:
     answer: JsonDict | None = None
     """If it came before."""
     events: list[tuple[Room, Event]] = field(default_factory=list)
+    from_outside: list[tuple[Event, RoomVersion]] = field(default_factory=list)
+    """Of rooms that this server is not in."""
     refused: dict[str, str] = field(default_factory=dict)
     """Why, by event id."""
 
@@ -135,6 +140,9 @@ def _open(federation: Federation, transaction: Transaction, db: Db) -> _Opened:
         events = []
         for pdu in pdus:
             try:
+                if room is not None and is_outside(db, federation.server, room):
+                    opened.from_outside.append((parse_pdu(pdu, room.room_id, room.version), room.version))
+                    continue
                 if refusal is not None or room is None:
                     raise Forbidden(refusal or "")
                 events.append(parse_pdu(pdu, room.room_id, room.version))

@@ -27,9 +27,10 @@ from tabstead.rooms.receive import parse_pdu
 from tabstead.rooms.server_access import check_server_access
 from tabstead.storage.database import Db
 from tabstead.storage.events import get_event
+from tabstead.storage.memberships import find_membership
 from tabstead.storage.out_of_band import find_preview, insert_out_of_band
 from tabstead.storage.room_servers import is_server_in
-from tabstead.storage.rooms import find_room
+from tabstead.storage.rooms import Room, find_room
 from tabstead.storage.users import find_user
 
 
@@ -118,19 +119,36 @@ def _keep(server: LocalServer, event: Event, version: RoomVersion, shown: list[J
         follow(db, invite)
 
 
-def end_out_of_band(db: Db, server: LocalServer, event: Event) -> bool:
+def is_outside(db: Db, server: LocalServer, room: Room) -> bool:
+    """Whether the room is known here by out-of-band memberships alone, or from before this server left it."""
+    return not is_server_in(db, room.room_nid, server.name)
+
+
+async def end_out_of_band(federation: Federation, event: Event, version: RoomVersion) -> str:
     """Follow the end of an invite or a knock: a leave or a ban by somebody in a room that this server is not in.
 
-    Nothing of the room is known here by which it could be judged; it is believed of the servers that had to do with
-    the membership so far. False if it is none. Its signatures were checked.
+    Nothing of the room is known here by which it could be judged. It is believed of the servers that had to do with the
+    membership, and of whoever knows the event that it ends. Why it is refused; "" if it isn't.
     """
-    room, target = find_room(db, event.room_id), event.state_key
-    if room is None or target is None or not server.owns(target) or event.membership not in {"leave", "ban"}:
-        return False
-    if event.type != "m.room.member" or is_server_in(db, room.room_nid, server.name):
-        return False
-    preview = find_preview(db, room.room_nid, target)
-    if preview is None or find_server_name_of(event.sender) not in preview.servers:
-        return False
+    if event.type != "m.room.member" or event.membership not in {"leave", "ban"}:
+        return "This server is not in the room."
+    try:
+        await _check_whole(federation, event, version)
+    except InvalidParam as error:
+        return error.sentence
+    return await federation.write(partial(_end, federation.server, event))
+
+
+def _end(server: LocalServer, event: Event, db: Db) -> str:
+    room, target = find_room(db, event.room_id), str(event.state_key)
+    if room is None or not server.owns(target) or not is_outside(db, server, room):
+        return "This server is not in the room."
+    member, preview = find_membership(db, target, room.room_nid), find_preview(db, room.room_nid, target)
+    if member is None or member.membership not in {"invite", "knock"} or preview is None:
+        return "The event ends nothing."
+    if find_server_name_of(event.sender) not in preview.servers:
+        ended = get_event(db, member.event_nid)
+        if ended.event_id not in event.auth_events:
+            return "The event does not say what it ends."
     insert_out_of_band(db, room.room_nid, event, shown_state=[], servers=preview.servers)
-    return True
+    return ""
