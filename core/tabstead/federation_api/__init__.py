@@ -19,6 +19,7 @@ from tabstead.federation_api import (
     room_states,
     server,
     spaces,
+    third_party_invites,
     transactions,
     user_keys,
 )
@@ -42,6 +43,7 @@ _ROUTER: Final = build_router(
     room_states.routes,
     server.routes,
     spaces.routes,
+    third_party_invites.routes,
     transactions.routes,
     user_keys.routes,
 )
