@@ -148,6 +148,20 @@ class TestASummary:
         path = f"/v1/room_summary/{quoted(room_id)}"
         assert await stranger.refused("GET", path, via="right.test") == (404, "M_NOT_FOUND")
 
+    async def test_who_is_invited_sees_what_they_are_invited_to(
+        self, alice: Client, bob: Client, right: TestServer
+    ) -> None:
+        room = await alice.create_room(preset="public_chat", name="Inside")
+        space = await alice.create_room(creation_content={"type": "m.space"}, name="Private")
+        await alice.send_state(space, "m.space.child", {"via": ["right.test"]}, room)
+        path = f"/v1/room_summary/{quoted(space)}"
+        assert await bob.refused("GET", path) == (404, "M_NOT_FOUND")
+        await alice.post(f"/v3/rooms/{space}/invite", {"user_id": bob.user_id})
+        summary = await bob.get(path)
+        assert (summary["name"], summary["membership"]) == ("Private", "invite")
+        page = await bob.get(f"/v1/rooms/{quoted(space)}/hierarchy")
+        assert ids(page["rooms"]) == [space, room]
+
     async def test_of_a_room_that_is_closed_or_out_of_reach(self, alice: Client, bob: Client) -> None:
         private = await alice.create_room()
         for room_id, via in ((private, "right.test"), (private, "away.test"), ("!unknown", "right.test")):

@@ -13,7 +13,7 @@ from tabstead.http import Response, json_response
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.identifiers import is_server_name, parse_room_alias, parse_room_id
 from tabstead.rooms.aliases import resolve_alias
-from tabstead.rooms.hierarchy import HierarchyPage, HierarchyQuery, Told, UntoldRooms, via_of_id, walk_hierarchy
+from tabstead.rooms.hierarchy import HierarchyPage, HierarchyQuery, Told, UntoldRooms, find_servers, walk_hierarchy
 from tabstead.rooms.membership import membership_of
 from tabstead.rooms.summary import is_held, may_preview, may_preview_told, summarise_room
 from tabstead.storage.database import Db
@@ -73,7 +73,7 @@ def get_room_summary(call: Call, db: Db) -> Response | Elsewhere:
     room_id = parse_room_id(resolve_alias(db, server, named) if named.startswith("#") else named)
     room = find_room(db, room_id)
     if may_be_elsewhere and (room is None or not is_held(db, server, room)):
-        servers = [*call.query.all("via"), *via_of_id(room_id)]
+        servers = [*call.query.all("via"), *find_servers(db, server, room_id, call.user_id)]
         return elsewhere(call, partial(_summarise_remotely, call, room_id, servers))
     return _summarise(call, db, room_id)
 

@@ -30,6 +30,8 @@ from tabstead.rooms.state import find_current_event, select_current_events
 from tabstead.rooms.summary import is_held, may_preview, may_preview_told, summarise_room
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
+from tabstead.storage.out_of_band import find_preview
+from tabstead.storage.room_servers import select_servers
 from tabstead.storage.rooms import Room, find_room, find_room_by_nid
 
 _CHILD: Final = "m.space.child"
@@ -149,7 +151,7 @@ class _Walk:
     seen: set[int] = field(default_factory=set)
 
     def read_page(self, root_id: str, token: str | None) -> HierarchyPage:
-        root = self._find(root_id, via_of_id(root_id))
+        root = self._find(root_id, find_servers(self.db, self.server, root_id, self.user_id))
         if root is None or not self._may_preview(root):
             raise Forbidden("You are not allowed to view this room.")
         if token is not None:
@@ -297,10 +299,20 @@ def via_of(child: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(islice(dict.fromkeys(named), MAX_VIA + 1))
 
 
-def via_of_id(room_id: str) -> tuple[str, ...]:
-    """v1-v11: the server that made a room, since for the root of a walk no others are named."""
-    _, _, server_name = room_id.partition(":")
-    return (server_name,) if is_server_name(server_name) else ()
+def find_servers(db: Db, server: LocalServer, room_id: str, user_id: str) -> tuple[str, ...]:
+    """The servers to ask for a room for which nobody names any: as an invite does, as was known when this server left.
+
+    v1-v11: also the one that made the room.
+    """
+    room = find_room(db, room_id)
+    preview = None if room is None else find_preview(db, room.room_nid, user_id)
+    maker = room_id.partition(":")[2]
+    found = [
+        *(() if preview is None else preview.servers),
+        *((maker,) if is_server_name(maker) else ()),
+        *(() if room is None else select_servers(db, room.room_nid)),
+    ]
+    return tuple(islice((name for name in dict.fromkeys(found) if name != server.name), MAX_VIA))
 
 
 def _space(place: _Place, children: Iterable[JsonDict]) -> _Space:
