@@ -8,6 +8,7 @@ import pytest
 from helpers.carried_rooms import join_by_hand
 from helpers.federation import Network
 from helpers.homeserver import Client, Json, TestServer, bodies
+from helpers.shared_rooms import SharedRoom
 from tabstead.http import Request, Response, json_response
 from tabstead.protocol.policy_servers import KEY_ID
 from tabstead.protocol.room_versions import get_room_version
@@ -191,6 +192,22 @@ class TestReceiving:
         assert isinstance(await self.receive(left, right, room_id, "later"), SoftFailed)
         assert len(network.requests) == asked, "who can't be reached is left alone for a while"
         assert await texts(bob, room_id) == ["hello"]
+
+    async def test_an_event_of_a_transaction_waits_for_the_signature(
+        self, network: Network, left: TestServer, right: TestServer, policy: PolicyServer
+    ) -> None:
+        room = await SharedRoom.open(network, left, right)
+        guard = await policy.server.register("guard")
+        await guard.post(f"/v3/join/{room.room_id}", {}, server_name="left.test")
+        await name_policy_server(room.alice, room.room_id)
+        newest, join, *_ = [event["event_id"] for event in (await room.alice.messages(room.room_id))["chunk"]]
+        await room.deliver(join, newest)
+        for text in ("hello", "spam"):
+            pdu = await room.craft(content={"msgtype": "m.text", "body": text}, after=[newest])
+            results = await room.deliver(pdu)
+            assert list(results.values()) == [{}], "it is acknowledged at once"
+        assert [pdu["content"]["body"] for pdu in policy.asked if "body" in pdu["content"]] == ["hello", "spam"]
+        assert await texts(room.bob, room.room_id) == ["hello"]
 
     async def test_what_has_the_signature_is_not_asked_for_again(
         self, left: TestServer, right: TestServer, policy: PolicyServer, bob: Client
