@@ -20,6 +20,7 @@ from tabstead.protocol.events import build_event, parse_event, reference_hash
 from tabstead.protocol.identifiers import EventID, ServerName, UserID
 from tabstead.protocol.room_versions import EventIDFormat
 from tabstead.protocol.signatures import SigningKey, sign_event
+from tabstead.rooms.receive import receive_pdu
 from tabstead.rooms.state import read_state_events
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent, Standing, find_event, select_event_ids, select_events_by_id
@@ -60,6 +61,7 @@ class SharedRoom:
         room_id = await alice.create_room(**creation)
         for body in before:
             await alice.send(room_id, body)
+        right.clock.now = max(right.clock.now, left.clock.now)
         await bob.post(f"/v3/join/{room_id}", {}, server_name=left.name)
         network.requests.clear()
         return cls(network, left, right, alice, bob, room_id, creation["room_version"])
@@ -131,6 +133,13 @@ class SharedRoom:
         signed = sign_event({**pdu, **(changes or {})}, version, server.name, key or server.signing_key)
         self.crafted[parse_event(signed, version).event_id] = signed
         return signed
+
+    async def store(self, pdu: Json) -> None:
+        """Let the left server have what was crafted."""
+        room, federation = await self.room(self.left), federation_of(self.left)
+        await self.left.write(
+            lambda db: receive_pdu(db, federation.server, room, pdu, federation.key_ring.known_keys(db))
+        )
 
     async def id_of(self, pdu: Json) -> str:
         return parse_event(pdu, (await self.room(self.left)).version).event_id
