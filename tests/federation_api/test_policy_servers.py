@@ -143,6 +143,13 @@ class TestSending:
         await bob.send(room_id, "free")
         assert await texts(bob, room_id) == ["free"]
 
+    async def test_what_is_another_event_each_time_is_not_asked_for_without_end(
+        self, policy: PolicyServer, bob: Client, room_id: str
+    ) -> None:
+        path = f"/v3/rooms/{room_id}/upgrade"
+        assert await bob.refused("POST", path, {"new_version": "12"}) == (403, "M_FORBIDDEN")
+        assert [pdu["type"] for pdu in policy.asked] == ["m.room.tombstone"] * 3
+
     async def test_a_server_that_is_not_in_the_room_guards_nothing(self, policy: PolicyServer, bob: Client) -> None:
         room_id = await bob.create_room()
         await name_policy_server(bob, room_id)

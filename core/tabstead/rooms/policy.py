@@ -56,9 +56,10 @@ class UnsignedByPolicy(Interruption):
         self.key = key
         """Under which the outcome is remembered."""
         self.is_ours = is_ours
+        self.subject = (event.room_id, event.type, event.state_key, event.sender) if is_ours else key
 
     def refusal(self) -> MatrixError:
-        return Forbidden("The room's policy server can't be asked from here.")
+        return Forbidden("The room's policy server can't be asked for its signature.")
 
 
 def find_policy_server(db: Db, room: Room) -> PolicyServer | None:

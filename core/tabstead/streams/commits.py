@@ -4,7 +4,8 @@ A transaction that finds that it needs something which only waiting brings is in
 it needs is brought, and it runs again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -17,10 +18,15 @@ T = TypeVar("T")
 
 _MOST_INTERRUPTIONS: Final = 100
 """Of one transaction: each brings it further."""
+_MOST_ABOUT_ONE: Final = 3
+"""After so many about one subject, what is brought is evidently not what is needed."""
 
 
 class Interruption(TabsteadError):
     """Raised in a transaction that can't go on; each kind has one who settles it."""
+
+    subject: Hashable = None
+    """What it is about."""
 
     def refusal(self) -> MatrixError:
         """The error where nobody does."""
@@ -38,18 +44,21 @@ class Commits:
 
     async def write(self, work: Callable[[Db], T]) -> T:
         """Run a write transaction; once it is durable, wake those who wait for news."""
-        for _ in range(_MOST_INTERRUPTIONS):
+        settled: Counter[Hashable] = Counter()
+        while True:
             try:
                 result, position = await self.database.write(lambda db: (work(db), select_position(db)))
             except Interruption as interruption:
-                await self._settle(interruption)
+                await self._settle(interruption, settled)
             else:
                 self.notifier.advance(position)
                 return result
-        raise MatrixError("This needs too much that is not here.", status=500)
 
-    async def _settle(self, interruption: Interruption) -> None:
+    async def _settle(self, interruption: Interruption, settled: Counter[Hashable]) -> None:
+        """Raises MatrixError where that is of no use."""
         settle = self.settlers.get(type(interruption))
-        if settle is None:
+        settled[interruption.subject] += 1
+        is_vain = settled[interruption.subject] > _MOST_ABOUT_ONE or settled.total() > _MOST_INTERRUPTIONS
+        if settle is None or is_vain:
             raise interruption.refusal() from interruption
         await settle(interruption)
