@@ -139,6 +139,16 @@ class FederatedServer:
         self._process.wait()
 
     @property
+    def folder(self) -> Path:
+        """Where its database is."""
+        return self._folder
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def log(self) -> str:
         return self._log.read_text()
 
