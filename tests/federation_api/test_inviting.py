@@ -114,6 +114,16 @@ async def test_a_room_is_created_with_others_users_invited(network: Network) -> 
     assert (await invited_room(bob, room_id))[-1]["content"] == {"membership": "invite", "is_direct": True}
 
 
+async def test_an_invite_may_be_written_as_a_state_event(network: Network) -> None:
+    left, right = network.servers.values()
+    alice, bob = await left.register("alice"), await right.register("bob")
+    room_id = await alice.create_room(preset="private_chat")
+    content = {"membership": "invite", "note": "mine"}
+    event_id = await alice.send_state(room_id, "m.room.member", content, bob.user_id)
+    assert event_id.startswith("$")
+    assert (await invited_room(bob, room_id))[-1]["content"] == content
+
+
 async def test_who_blocks_invites_is_not_invited(network: Network) -> None:
     left, right = network.servers.values()
     alice, bob = await left.register("alice"), await right.register("bob")

@@ -17,6 +17,7 @@ from tabstead.errors import Forbidden, MatrixError
 from tabstead.http import Response, json_response
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.identifiers import RoomID, find_server_name_of
+from tabstead.rooms.draft import Draft
 from tabstead.rooms.membership import member_content, needs_others
 from tabstead.rooms.succession import carry_settings_over
 from tabstead.storage.database import Db
@@ -116,6 +117,18 @@ def invite(call: Call, db: Db, room: Room, target: str, reason: str | None, *, i
     if is_direct:
         content["is_direct"] = True
     return elsewhere(call, partial(_invite, call, room, target, content))
+
+
+def invite_as_drafted(call: Call, room: Room, draft: Draft) -> Elsewhere:
+    """Invite another server's user by a member event that the client has written."""
+
+    async def ask(federation: "Federation") -> Response:
+        from tabstead.federation.inviting import invite_remotely
+
+        event_id = await invite_remotely(federation, room, call.user_id, str(draft.state_key), draft.content)
+        return json_response({"event_id": event_id})
+
+    return elsewhere(call, ask)
 
 
 async def invite_all(call: Call, room: Room, targets: Iterable[str], *, is_direct: bool) -> None:

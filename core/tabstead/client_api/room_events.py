@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+from tabstead.client_api import remote_membership
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.delayed_events import DELAY_PARAMETER, schedule
+from tabstead.client_api.other_servers import may_ask
 from tabstead.client_api.rate_limits import SENDING
 from tabstead.client_api.rooms import get_own_room
-from tabstead.client_api.routes import Routes
+from tabstead.client_api.routes import Elsewhere, Routes
 from tabstead.http import Response, json_response
+from tabstead.protocol.identifiers import is_user_id
 from tabstead.rooms.draft import Draft, build_redaction
 from tabstead.rooms.send import send_event
 from tabstead.rooms.sticky_events import check_sticky_ms
@@ -47,7 +50,7 @@ def put_redaction(call: Call, db: Db) -> Response:
     access=Access.USER,
     limit=SENDING,
 )
-def put_state_event(call: Call, db: Db) -> Response:
+def put_state_event(call: Call, db: Db) -> Response | Elsewhere:
     """PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}. § Sending events to a room."""
     draft = Draft(
         type=call.parameter("eventType"),
@@ -58,8 +61,17 @@ def put_state_event(call: Call, db: Db) -> Response:
     if DELAY_PARAMETER in call.query:
         return schedule(call, db, draft, call.query.integer(DELAY_PARAMETER, 0), None)
     room = get_own_room(db, call.parameter("roomId"))
+    if _invites_others_user(call, draft):
+        return remote_membership.invite_as_drafted(call, room, draft)
     sent = send_event(db, call.context.local_server, room, call.user_id, draft)
     return json_response({"event_id": sent.event_id})
+
+
+def _invites_others_user(call: Call, draft: Draft) -> bool:
+    """Whether another server's user is invited, who can be asked."""
+    if draft.type != "m.room.member" or draft.content.get("membership") != "invite":
+        return False
+    return draft.state_key is not None and is_user_id(draft.state_key) and may_ask(call, draft.state_key)
 
 
 def _with_duration(call: Call, draft: Draft) -> Draft:

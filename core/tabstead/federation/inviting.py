@@ -13,7 +13,7 @@ from tabstead.federation.client import Question, federation_path
 from tabstead.federation.federation import Federation
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import Event, event_id_of
-from tabstead.protocol.identifiers import ServerName, server_name_of
+from tabstead.protocol.identifiers import EventID, ServerName, server_name_of
 from tabstead.protocol.room_versions import RoomVersion
 from tabstead.protocol.signatures import BadSignature, MissingKeys, check_signatures_of
 from tabstead.rooms.handshakes import build_invite
@@ -27,14 +27,15 @@ _FIRST_API_VERSIONS: Final = frozenset({"1", "2"})
 """The room versions that the first version of the API knows."""
 
 
-async def invite_remotely(federation: Federation, room: Room, sender: str, target: str, content: JsonDict) -> None:
-    """Invite a user of another server. Raises OutboundFailed, Forbidden and what a local invite raises."""
+async def invite_remotely(federation: Federation, room: Room, sender: str, target: str, content: JsonDict) -> EventID:
+    """Invite a user of another server; the invite's id. Raises OutboundFailed, Forbidden and what a local invite raises."""
     build = partial(build_invite, server=federation.server, room=room, sender=sender, target=target, content=content)
     event, shown = await federation.read(build)
     destination = server_name_of(target)
     signed = await _ask_to_sign(federation, destination, room.version, event, shown)
     pdu = await _with_signature(federation, destination, room.version, event, signed)
     await federation.write(partial(_receive_invite, federation, room, pdu))
+    return event.event_id
 
 
 async def _ask_to_sign(

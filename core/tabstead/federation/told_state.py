@@ -27,7 +27,7 @@ from tabstead.protocol.canonical_json import JsonDict
 from tabstead.protocol.events import Event, load_event
 from tabstead.protocol.identifiers import EventID, RoomID, ServerName, StateTuple, is_server_name
 from tabstead.protocol.room_versions import RoomVersion
-from tabstead.protocol.signatures import MissingKeys, required_signers
+from tabstead.protocol.signatures import GetVerifyKeys, MissingKeys, VerifyKey, required_signers
 from tabstead.rooms.receive import parse_pdu, receive_parsed_outlier
 from tabstead.rooms.verdicts import MissingEvents
 from tabstead.storage.database import Db
@@ -145,6 +145,14 @@ async def persist_told_events(federation: Federation, room: Room, told: ToldStat
         asked |= unsigned_by
 
 
+def check_told(db: Db, told: ToldState) -> None:
+    """Refuse a state in which the room was never created. Raises PeerMisbehaved."""
+    create = told.state.get(CREATE)
+    standings = {} if create is None else select_standings(db, [create])
+    if all(standing is Standing.REJECTED for _, standing in standings.values()):
+        raise PeerMisbehaved("A state was told in which the room was never created.")
+
+
 def add_told_snapshot(db: Db, room: Room, told: ToldState) -> int:
     """The snapshot of the state that was told, of what of it is stored and was not rejected."""
     room = get_room(db, room.room_nid)
@@ -175,7 +183,7 @@ async def _persist(
 def _receive(
     federation: Federation, room: Room, told: ToldState, events: list[_ToldEvent], db: Db
 ) -> tuple[list[_ToldEvent], set[ServerName]]:
-    known_keys = federation.key_ring.known_keys(db)
+    known_keys = _remembering(federation.key_ring.known_keys(db))
     waiting: list[_ToldEvent] = []
     servers: set[ServerName] = set()
     for event in events:
@@ -185,6 +193,19 @@ def _receive(
         if isinstance(verdict, (MissingKeys, MissingEvents)):
             waiting.append(event)
     return waiting, servers
+
+
+def _remembering(get_verify_keys: GetVerifyKeys) -> GetVerifyKeys:
+    """The same, looked up once: a few servers sign most of a room's events."""
+    found: dict[tuple[ServerName, tuple[str, ...]], Mapping[str, VerifyKey]] = {}
+
+    def get(server_name: ServerName, key_ids: Iterable[str]) -> Mapping[str, VerifyKey]:
+        key = server_name, tuple(key_ids)
+        if key not in found:
+            found[key] = get_verify_keys(*key)
+        return found[key]
+
+    return get
 
 
 def _slices(events: list[_ToldEvent]) -> Iterator[list[_ToldEvent]]:
