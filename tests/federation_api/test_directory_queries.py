@@ -33,6 +33,22 @@ async def test_a_server_answers_for_its_own_aliases_alone(left: TestServer, righ
     assert (status, body["errcode"]) == (400, "M_MISSING_PARAM")
 
 
+async def test_an_alias_of_another_server_is_canonical_where_it_leads_to_the_room(
+    left: TestServer, right: TestServer
+) -> None:
+    alice, bob = await right.register("alice"), await left.register("bob")
+    await alice.create_room(room_alias_name="garden")
+    room_id = await bob.create_room(preset="public_chat")
+    await alice.post(f"/v3/join/{quoted(room_id)}", {}, server_name="left.test")
+    await alice.put(f"/v3/directory/room/{quoted('#yard:right.test')}", {"room_id": room_id})
+
+    path = f"/v3/rooms/{quoted(room_id)}/state/m.room.canonical_alias/"
+    for alias in ("#garden:right.test", "#nothing:right.test", "#yard:away.test"):
+        assert await bob.refused("PUT", path, {"alias": alias}) == (400, "M_BAD_ALIAS")
+    await bob.put(path, {"alias": "#yard:right.test"})
+    assert await bob.state(room_id, "m.room.canonical_alias") == {"alias": "#yard:right.test"}
+
+
 class TestPublicRooms:
     @pytest.fixture
     async def listed(self, right: TestServer) -> list[str]:

@@ -3,10 +3,11 @@
 (server-server API, "Querying for information", "Public Room Directory")
 """
 
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from tabstead.errors import NotFound, PeerMisbehaved, PeerRefused
+from tabstead.errors import MatrixError, NotFound, OutboundFailed, PeerMisbehaved, PeerRefused
 from tabstead.federation.client import Question, federation_path
 from tabstead.federation.federation import Federation
 from tabstead.federation.room_summaries import read_summary
@@ -19,7 +20,9 @@ from tabstead.protocol.identifiers import (
     parse_room_alias,
     server_name_of,
 )
+from tabstead.rooms.alias_targets import UntoldAlias
 from tabstead.rooms.directory import DirectoryQuery
+from tabstead.rooms.outcomes import ToldAlias
 
 MAX_SERVERS: Final = 500
 """Of those that may have a room; who asks tries a few of them."""
@@ -27,6 +30,7 @@ _TIMEOUT_MS: Final = 15_000
 _MAX_ALIAS_BYTES: Final = 1024 * 1024
 _MAX_ROOMS_BYTES: Final = 4 * 1024 * 1024
 _MAX_TOKEN: Final = 4096
+_REMEMBERED_MS: Final = 10_000
 
 
 class ResolvedAlias(NamedTuple):
@@ -56,6 +60,15 @@ async def find_alias_remotely(federation: Federation, room_alias: str) -> Resolv
         raise PeerMisbehaved(f"{server_name} answers with what is no room.")
     named = (server for server in servers[:MAX_SERVERS] if isinstance(server, str) and is_server_name(server))
     return ResolvedAlias(room_id=RoomID(room_id), servers=tuple(ServerName(server) for server in dict.fromkeys(named)))
+
+
+async def settle_alias(federation: Federation, untold: UntoldAlias) -> None:
+    """Learn where an alias leads, for the transaction that wants to know."""
+    room_id = None
+    with suppress(MatrixError, OutboundFailed):
+        room_id = (await find_alias_remotely(federation, untold.room_alias)).room_id
+    until_ms = federation.server.now_ms() + _REMEMBERED_MS
+    federation.server.told_aliases.keep(untold.room_alias, ToldAlias(room_id=room_id), until_ms=until_ms)
 
 
 async def fetch_public_rooms(federation: Federation, server_name: ServerName, query: DirectoryQuery) -> JsonDict:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from tabstead import configuration
@@ -19,6 +20,7 @@ from tabstead.federation.room_locks import RoomLocks
 from tabstead.federation.sending import Sending
 from tabstead.federation.transport import Transport
 from tabstead.outbound import Outbound
+from tabstead.rooms.alias_targets import UntoldAlias
 from tabstead.rooms.local_server import LocalServer
 from tabstead.rooms.policy import UnsignedByPolicy
 from tabstead.storage.database import Db
@@ -82,7 +84,7 @@ def build_federation(
     key_ring = KeyRing(server, commits.database, client, options)
     device_lists = RemoteDeviceLists(server, commits, client)
     commits.settlers[UnsignedByPolicy] = PolicyClient(server, client).settle
-    return Federation(
+    federation = Federation(
         server=server,
         commits=commits,
         client=client,
@@ -95,3 +97,7 @@ def build_federation(
         remote_keys=RemoteKeys(server, commits.database, client, device_lists),
         media=MediaFetcher(server, commits.database, client, outbound, max_bytes=max_media_bytes),
     )
+    from tabstead.federation.directory import settle_alias  # works with a Federation
+
+    commits.settlers[UntoldAlias] = partial(settle_alias, federation)
+    return federation

@@ -15,12 +15,14 @@ from tabstead.protocol.events import parse_event
 from tabstead.protocol.identifiers import ServerName
 from tabstead.protocol.policy_servers import KEY_ID, add_policy_signature, has_policy_signature
 from tabstead.rooms.local_server import LocalServer
+from tabstead.rooms.outcomes import PolicyOutcome, Refusal
 from tabstead.rooms.policy import UnsignedByPolicy
-from tabstead.rooms.policy_outcomes import Outcome, Refusal
 
 _PATH: Final = "/_matrix/policy/v1/sign"
 _TIMEOUT_MS: Final = 10_000
 _MAX_BYTES: Final = 64 * 1024
+_REMEMBERED_MS: Final = 60_000
+_REFUSAL_REMEMBERED_MS: Final = 10_000
 _LEFT_ALONE_MS: Final = 30_000
 _MOST_LEFT_ALONE: Final = 200
 
@@ -35,9 +37,10 @@ class PolicyClient:
     async def settle(self, unsigned: UnsignedByPolicy) -> None:
         """Let there be an outcome."""
         outcome = await self._ask(unsigned)
-        self._server.policy_outcomes.keep(unsigned.key, outcome, self._server.now_ms())
+        lives_ms = _REFUSAL_REMEMBERED_MS if isinstance(outcome, Refusal) else _REMEMBERED_MS
+        self._server.policy_outcomes.keep(unsigned.key, outcome, until_ms=self._server.now_ms() + lives_ms)
 
-    async def _ask(self, unsigned: UnsignedByPolicy) -> Outcome:
+    async def _ask(self, unsigned: UnsignedByPolicy) -> PolicyOutcome:
         name, now_ms = unsigned.policy.name, self._server.now_ms()
         if name == self._server.name:
             return Refusal(sentence="The room's policy server is this server, which is none.")
@@ -62,7 +65,7 @@ class PolicyClient:
         self._left_alone[name] = self._server.now_ms() + _LEFT_ALONE_MS
 
 
-def _read_signature(unsigned: UnsignedByPolicy, answer: JsonDict) -> Outcome:
+def _read_signature(unsigned: UnsignedByPolicy, answer: JsonDict) -> PolicyOutcome:
     policy, event = unsigned.policy, unsigned.event
     by_key = answer.get(policy.name)
     signature = by_key.get(KEY_ID) if isinstance(by_key, dict) else None

@@ -9,6 +9,7 @@ from typing import Any, Final
 from tabstead.accounts.moderation import check_not_suspended
 from tabstead.errors import BadAlias, BadRequest, Forbidden, InvalidParam
 from tabstead.protocol.identifiers import find_server_name_of, is_room_alias, parse_user_id
+from tabstead.rooms.alias_targets import leads_to
 from tabstead.rooms.draft import Draft
 from tabstead.rooms.invite_permission import check_takes_invites
 from tabstead.rooms.local_server import LocalServer
@@ -18,7 +19,6 @@ from tabstead.rooms.state_checks import check_encryption, check_policy, check_se
 from tabstead.storage.database import Db
 from tabstead.storage.events import find_event
 from tabstead.storage.relations import has_annotation
-from tabstead.storage.room_aliases import find_alias
 from tabstead.storage.rooms import Room
 
 
@@ -58,7 +58,7 @@ def _check_redaction(db: Db, server: LocalServer, room: Room, sender: str, draft
 def _check_canonical_alias(db: Db, server: LocalServer, room: Room, sender: str, draft: Draft) -> None:
     """PUT /rooms/{roomId}/state: aliases that are new in the event must be valid and point to the room.
 
-    Raises InvalidParam, BadAlias.
+    Raises InvalidParam, BadAlias, UntoldAlias.
     """
     if draft.state_key != "":
         return
@@ -71,8 +71,7 @@ def _check_canonical_alias(db: Db, server: LocalServer, room: Room, sender: str,
             raise InvalidParam(f"{str(room_alias)[:80]!r} is not a room alias.")
         if room_alias in known:
             continue
-        found = find_alias(db, room_alias)
-        if found is None or found.room_id != room.room_id:
+        if not leads_to(db, server, room_alias, room.room_id):
             raise BadAlias(f"The alias {room_alias} does not point to this room.")
 
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from tabstead.protocol.identifiers import find_server_name_of
 from tabstead.protocol.signatures import SigningKey
-from tabstead.rooms.policy_outcomes import PolicyOutcomes
+from tabstead.rooms.outcomes import PolicyOutcome, RecentOutcomes, ToldAlias
 from tabstead.storage.database import Db
 from tabstead.storage.events import PersistedEvent
 
@@ -20,7 +20,8 @@ class LocalServer:
     signing_key: SigningKey
     now_ms: Callable[[], int]
     followers: tuple[Follower, ...] = ()
-    policy_outcomes: PolicyOutcomes = field(default_factory=PolicyOutcomes)
+    policy_outcomes: RecentOutcomes[PolicyOutcome] = field(default_factory=RecentOutcomes)
+    told_aliases: RecentOutcomes[ToldAlias] = field(default_factory=RecentOutcomes)
 
     def owns(self, identifier: str) -> bool:
         """Whether a user id, alias or old room id is one of this server's."""

@@ -21,7 +21,7 @@ from tabstead.protocol.policy_servers import (
 from tabstead.protocol.room_versions import RoomVersion
 from tabstead.rooms.draft import Draft
 from tabstead.rooms.local_server import LocalServer
-from tabstead.rooms.policy_outcomes import Outcome, Refusal
+from tabstead.rooms.outcomes import PolicyOutcome, Refusal
 from tabstead.rooms.state import find_current_event
 from tabstead.storage.database import Db
 from tabstead.storage.events import find_event
@@ -69,7 +69,7 @@ def find_policy_server(db: Db, room: Room) -> PolicyServer | None:
     return policy if policy is not None and is_server_in(db, room.room_nid, policy.name) else None
 
 
-def check_received(db: Db, server: LocalServer, room: Room, event: Event) -> Outcome:
+def check_received(db: Db, server: LocalServer, room: Room, event: Event) -> PolicyOutcome:
     """An event with the signature that it needs, or why it has none. Raises UnsignedByPolicy."""
     if not needs_policy_signature(event.type, event.state_key):
         return event
