@@ -9,12 +9,11 @@ the one that names the content by a media ID makes it exist.
 """
 
 from dataclasses import dataclass
-from typing import cast
 
 from tabstead.client_api.call import Access, Call
 from tabstead.client_api.other_servers import ask_others
 from tabstead.client_api.routes import Routes
-from tabstead.errors import InvalidParam, NotFound, TooLarge
+from tabstead.errors import NotFound, TooLarge
 from tabstead.http import Response, json_response
 from tabstead.media.blobs import Upload, begin_upload, delete_abandoned_uploads, read_blob
 from tabstead.media.contents import (
@@ -35,7 +34,7 @@ from tabstead.media.serving import (
     find_range,
     is_cached,
 )
-from tabstead.media.thumbnails import ThumbnailMethod, ThumbnailRequest
+from tabstead.media.thumbnails import parse_thumbnail_request
 from tabstead.protocol.identifiers import ServerName, is_server_name
 from tabstead.storage.database import Db
 from tabstead.storage.media import Blob, insert_media, update_media_content
@@ -152,12 +151,7 @@ async def _serve(call: Call, blob: Blob, headers: dict[str, str]) -> Response:
 @routes.waiting("GET", "/_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}")
 async def get_thumbnail(call: Call) -> Response:
     """GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}. Added in v1.11."""
-    wanted = ThumbnailRequest(
-        width=_pixels(call, "width"),
-        height=_pixels(call, "height"),
-        method=cast("ThumbnailMethod", call.query.choice("method", ("crop", "scale"), "scale")),
-        animated=call.query.boolean("animated"),
-    )
+    wanted = parse_thumbnail_request(call.query)
     media = await _wait_for_content(call)
     thumbnail = await make_thumbnail(call.context.database, call.context.thumbnailer, media.blob, wanted, call.now_ms)
     extension = thumbnail.content_type.removeprefix("image/")
@@ -165,14 +159,6 @@ async def get_thumbnail(call: Call) -> Response:
     if is_cached(call.request.headers, thumbnail.sha256):
         return Response(status=304, headers=headers)
     return Response(headers=headers, body=thumbnail.data)
-
-
-def _pixels(call: Call, name: str) -> int:
-    call.query.string(name)  # it must be there
-    value = call.query.integer(name, 0)
-    if value <= 0:
-        raise InvalidParam(f"The query parameter '{name}' must be a number of pixels.")
-    return value
 
 
 async def _wait_for_content(call: Call) -> Downloaded:

@@ -1,8 +1,5 @@
 """This server's media, for other servers. Server-server API, § Content Repository."""
 
-from typing import cast
-
-from tabstead.errors import InvalidParam
 from tabstead.federation_api.call import FederationCall
 from tabstead.federation_api.routes import Routes
 from tabstead.http import Response
@@ -10,7 +7,7 @@ from tabstead.media.blobs import read_blob
 from tabstead.media.contents import DEFAULT_WAIT_MS, MAX_WAIT_MS, make_thumbnail, wait_for_content
 from tabstead.media.multipart import encode_media
 from tabstead.media.serving import DEFAULT_CONTENT_TYPE, build_media_headers
-from tabstead.media.thumbnails import ThumbnailMethod, ThumbnailRequest
+from tabstead.media.thumbnails import parse_thumbnail_request
 from tabstead.storage.media import Blob, Media
 
 routes = Routes()
@@ -28,12 +25,7 @@ async def get_download(call: FederationCall) -> Response:
 @routes.waiting("GET", "/_matrix/federation/v1/media/thumbnail/{mediaId}")
 async def get_thumbnail(call: FederationCall) -> Response:
     """GET /_matrix/federation/v1/media/thumbnail/{mediaId}. § Content Repository."""
-    wanted = ThumbnailRequest(
-        width=_pixels(call, "width"),
-        height=_pixels(call, "height"),
-        method=cast("ThumbnailMethod", call.query.choice("method", ("crop", "scale"), "scale")),
-        animated=call.query.boolean("animated"),
-    )
+    wanted = parse_thumbnail_request(call.query)
     _, blob = await _wait_for_content(call)
     database = call.federation.commits.database
     made = await make_thumbnail(database, call.context.thumbnailer, blob, wanted, call.context.now_ms())
@@ -45,14 +37,6 @@ def _hand_over(headers: dict[str, str], data: bytes) -> Response:
     described = {name: headers[name] for name in ("content-type", "content-disposition")}
     content_type, body = encode_media(described, data)
     return Response(headers={"content-type": content_type}, body=body)
-
-
-def _pixels(call: FederationCall, name: str) -> int:
-    call.query.string(name)  # it must be there
-    value = call.query.integer(name, 0)
-    if value <= 0:
-        raise InvalidParam(f"The query parameter '{name}' must be a number of pixels.")
-    return value
 
 
 async def _wait_for_content(call: FederationCall) -> tuple[Media, Blob]:

@@ -6,9 +6,10 @@ animation is served, whole, to those alone who ask for animations; all others ge
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, cast
 
-from tabstead.errors import TooLarge
+from tabstead.errors import InvalidParam, TooLarge
+from tabstead.http import Query
 from tabstead.media.image_header import ImageHeader
 
 ThumbnailMethod: TypeAlias = Literal["crop", "scale"]
@@ -54,6 +55,24 @@ class ThumbnailRequest:
     height: int
     method: ThumbnailMethod
     animated: bool
+
+
+def parse_thumbnail_request(query: Query) -> ThumbnailRequest:
+    """The query of a request for a thumbnail, a client's or another server's. Raises MissingParam, InvalidParam."""
+    return ThumbnailRequest(
+        width=_parse_pixels(query, "width"),
+        height=_parse_pixels(query, "height"),
+        method=cast("ThumbnailMethod", query.choice("method", ("crop", "scale"), "scale")),
+        animated=query.boolean("animated"),
+    )
+
+
+def _parse_pixels(query: Query, name: str) -> int:
+    query.string(name)  # it must be there
+    value = query.integer(name, 0)
+    if value <= 0:
+        raise InvalidParam(f"The query parameter '{name}' must be a number of pixels.")
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
