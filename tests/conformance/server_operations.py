@@ -454,7 +454,7 @@ CASES: Final[Mapping[str, Case]] = {
     "onBindThirdPartyIdentifier": Case(
         good=bind,
         bad=put("onBindThirdPartyIdentifier", f"{V1}/3pid/onbind", {"medium": "email"}),
-        refusal=(400, "M_BAD_JSON"),
+        refusal=(400, "M_MISSING_PARAM"),
     ),
     "sendTransaction": Case(good=send_transaction, bad=send_too_much, refusal=(400, "M_BAD_JSON")),
     "getUserDevices": Case(good=get_devices, bad=get_nobodys_devices, refusal=(404, "M_NOT_FOUND")),

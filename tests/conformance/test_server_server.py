@@ -15,11 +15,9 @@ from conformance.server_world import FORGED, ServerWorld
 from helpers.api_description import Operation
 from helpers.federated_servers import FederatedServers
 from helpers.homeserver import Answer
+from helpers.peer_rooms import take_invites
 from helpers.server_server_api import find_api
 from helpers.signing_peer import SigningPeer
-
-NOT_YET: Final = frozenset({"exchangeThirdPartyInvite", "onBindThirdPartyIdentifier"})
-"""Operations that are not as they are specified yet."""
 
 CALLED: Final[set[str]] = set()
 """The operations whose calls have come out right in this run."""
@@ -40,6 +38,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
     servers = FederatedServers(tmp_path_factory.mktemp("server_server"))
     server = servers.start_tabstead('address = "localhost:8448"')
     peer = SigningPeer(servers.authority)
+    take_invites(peer)
     await peer.start()
     yield ServerWorld(api, server, peer, await server.register("alice"))
     servers.stop()
@@ -48,9 +47,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("operation", every_operation())
-async def test_operation(operation: Operation, world: ServerWorld, request: pytest.FixtureRequest) -> None:
-    if operation.operation_id in NOT_YET:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="not there yet"))
+async def test_operation(operation: Operation, world: ServerWorld) -> None:
     case = CASES[operation.operation_id]
     answer = await case.good(world)
     assert answer.status == case.status, answer
@@ -88,5 +85,5 @@ def test_every_operation_was_called(request: pytest.FixtureRequest) -> None:
     if api is None or ran < len(api.operations):
         pytest.skip("not all were to be called")
     assert CASES.keys() == {operation.operation_id for operation in api.operations}
-    assert CASES.keys() == CALLED | NOT_YET
+    assert CASES.keys() == CALLED
     assert len(CASES) == 36

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from helpers.federated_servers import FederatedServer
-from helpers.signing_peer import Json, SigningPeer
+from helpers.signing_peer import Heard, Json, SigningPeer
 from tabstead.protocol.events.hashes import event_id_of
 from tabstead.protocol.room_versions import RoomVersion, get_room_version
 from tabstead.protocol.signatures import sign_event
@@ -48,6 +48,16 @@ async def make(
     assert answer.status == 200, answer
     version = get_room_version(answer.json["room_version"])
     return version, sign(peer, version, answer.json["event"])
+
+
+def take_invites(peer: SigningPeer) -> None:
+    """The peer signs every invite of its users."""
+
+    def countersign(heard: Heard) -> tuple[int, Json]:
+        version, invite = get_room_version(heard.json["room_version"]), heard.json["event"]
+        return 200, {"event": sign_event(invite, version, peer.name, peer.key)}
+
+    peer.answer_below("PUT", f"{FEDERATION}/v2/invite/", countersign)
 
 
 @dataclass

@@ -58,6 +58,7 @@ class SigningPeer:
         self.heard: list[Heard] = []
         self._authority = authority
         self._replies: dict[tuple[str, str], Callable[[Heard], Reply]] = {}
+        self._replies_below: list[tuple[str, str, Callable[[Heard], Reply]]] = []
         self._end = asyncio.Event()
         self._trust: ssl.SSLContext = authority.trusting()
         self.answer_with("GET", "/_matrix/key/v2/server", lambda _: (200, self.published_keys()))
@@ -68,6 +69,10 @@ class SigningPeer:
 
     def answer_with(self, method: str, path: str, reply: Callable[[Heard], Reply]) -> None:
         self._replies[method, path] = reply
+
+    def answer_below(self, method: str, path: str, reply: Callable[[Heard], Reply]) -> None:
+        """The same for all paths that begin with this one."""
+        self._replies_below.append((method, path, reply))
 
     def published_keys(self, **changes: Any) -> Json:
         """A `/key/v2/server` response, signed, with some of it changed before."""
@@ -145,9 +150,7 @@ class SigningPeer:
             body=body,
         )
         self.heard.append(heard)
-        unknown = {"errcode": "M_UNRECOGNIZED", "error": "Nothing is here."}
-        reply = self._replies.get((heard.method, unquote(path)), lambda _: (404, unknown))
-        status, content = reply(heard)
+        status, content = self._find_reply(heard.method, unquote(path))(heard)
         raw = content if isinstance(content, bytes) else json.dumps(content).encode()
         given = [
             (b"content-type", b"application/json"),
@@ -156,3 +159,9 @@ class SigningPeer:
         ]
         await send({"type": "http.response.start", "status": status, "headers": given})
         await send({"type": "http.response.body", "body": raw})
+
+    def _find_reply(self, method: str, path: str) -> Callable[[Heard], Reply]:
+        if (method, path) in self._replies:
+            return self._replies[method, path]
+        below = (reply for known, start, reply in self._replies_below if known == method and path.startswith(start))
+        return next(below, lambda _: (404, {"errcode": "M_UNRECOGNIZED", "error": "Nothing is here."}))
