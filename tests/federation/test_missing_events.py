@@ -142,7 +142,7 @@ async def test_rooms_do_not_wait_for_each_other(network: Network, shared: Shared
     await shared.deliver(slow[-1], settles=False)
     quick = [await shared.alice.send(other, "quick") for _ in range(3)]
     await shared.deliver(quick[-1], settles=False)
-    while await shared.standing(quick[-1]) is None:
+    while await shared.standing(quick[-1]) is None:  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert await shared.standing(slow[-1]) is None
     released.set()

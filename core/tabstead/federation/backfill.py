@@ -21,7 +21,7 @@ from tabstead.federation.asking import ask_backfill, ask_event, ask_timestamp
 from tabstead.federation.federation import Federation
 from tabstead.federation.staged_rooms import select_connected
 from tabstead.federation.state_before import fetch_auth_events, fetch_state_before
-from tabstead.federation.told_state import ToldState, add_told_snapshot, fetch_keys
+from tabstead.federation.told_state import ToldState, add_told_snapshot, check_told, fetch_keys
 from tabstead.protocol.events import Event
 from tabstead.protocol.identifiers import EventID, ServerName
 from tabstead.protocol.signatures import required_signers
@@ -30,7 +30,7 @@ from tabstead.rooms.gaps import note_arrival
 from tabstead.rooms.receive import receive_history_event
 from tabstead.rooms.verdicts import Accepted, Rejected
 from tabstead.storage.database import Db
-from tabstead.storage.events import find_event, select_event_nids, select_placed
+from tabstead.storage.events import select_event_nids, select_placed
 from tabstead.storage.gaps import Gap, find_gap, split_gap, update_gap
 from tabstead.storage.room_servers import is_server_in, select_joined_by_server
 from tabstead.storage.rooms import Room, get_room
@@ -162,7 +162,9 @@ def _receive(
     *,
     position: int,
 ) -> list[Event]:
-    """Receive events at positions from this one on. Those that have a place now."""
+    """Receive events at positions from this one on. Those that have a place now. Raises PeerMisbehaved."""
+    for each in told.values():
+        check_told(db, each)
     known_keys = federation.key_ring.known_keys(db)
     received = []
     for offset, event in enumerate(page):
@@ -182,7 +184,7 @@ def _receive(
 
 async def _place_amid(federation: Federation, server: ServerName, room: Room, gap: Gap, event_id: EventID) -> bool:
     """Fetch an event from amid a gap, which is two gaps then."""
-    if await federation.read(lambda db: find_event(db, event_id)) is not None:
+    if await federation.read(partial(select_placed, event_ids=[event_id])):
         return False
     event = await ask_event(federation.client, server, room, event_id)
     told = await _fetch_state(federation, server, room, event)

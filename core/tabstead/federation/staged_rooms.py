@@ -17,7 +17,7 @@ often, and forgotten in the end: whatever follows it will ask for it anew.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ from tabstead.errors import OutboundFailed
 from tabstead.federation.asking import ask_missing_events
 from tabstead.federation.federation import Federation
 from tabstead.federation.state_before import fetch_auth_events, fetch_state_before
-from tabstead.federation.told_state import ToldState, add_told_snapshot, fetch_keys
+from tabstead.federation.told_state import ToldState, add_told_snapshot, check_told, fetch_keys
 from tabstead.protocol.events import Event, load_event
 from tabstead.protocol.identifiers import EventID, ServerName
 from tabstead.protocol.signatures import MissingKeys
@@ -183,17 +183,40 @@ def _receive_slice(federation: Federation, room_nid: int, db: Db) -> _Waiting | 
     known_keys, now_ms = federation.key_ring.known_keys(db), server.now_ms()
     for event in ordered:
         verdict = receive_parsed_pdu(db, server, room, event, known_keys)
-        if not isinstance(verdict, (MissingEvents, MissingKeys)):
-            settled.append(event.event_id)
-        elif staged[event.event_id].due_ts <= now_ms:
+        if isinstance(verdict, (MissingEvents, MissingKeys)):
             late.append(_Late(event, staged[event.event_id].origin, verdict))
+        else:
+            settled.append(event.event_id)
         if len(settled) >= _SLICE:
             break
     delete_staged_pdus(db, room_nid, settled)
     if len(settled) >= _SLICE:
         return None
+    late = _select_due(late, staged, now_ms)
     others = [name for name in select_servers(db, room_nid) if name != server.name]
     return _Waiting(room=room, late=late, staged=staged.keys() - set(settled), servers=others)
+
+
+def _select_due(late: list[_Late], staged: Mapping[EventID, StagedPdu], now_ms: int) -> list[_Late]:
+    """Those of the events that are due, and those that due ones wait for, if they were not tried just now."""
+    due = {each.event.event_id for each in late if staged[each.event.event_id].due_ts <= now_ms}
+    for each in reversed(late):
+        if each.event.event_id in due and isinstance(each.missing, MissingEvents):
+            due.update(named for named in each.missing.event_ids if named in staged)
+    return [each for each in late if each.event.event_id in due and _may_try(staged[each.event.event_id], now_ms)]
+
+
+def _may_try(staged: StagedPdu, now_ms: int) -> bool:
+    """Whether an event is due, or was tried so long ago that it may be tried out of turn."""
+    if not staged.attempts:
+        return True
+    tried_ts = staged.due_ts - _delay_ms(staged.attempts - 1)
+    return now_ms >= min(staged.due_ts, tried_ts + _FIRST_RETRY_MS)
+
+
+def _delay_ms(attempts: int) -> int:
+    """How long to wait after so many vain attempts, and one more."""
+    return min(_FIRST_RETRY_MS << attempts, _MAX_RETRY_MS)
 
 
 def _load(room: Room, staged: StagedPdu) -> Event:
@@ -311,8 +334,9 @@ async def _bridge(federation: Federation, waiting: _Waiting) -> bool:
 def _receive_after_gap(federation: Federation, room: Room, event: Event, told: ToldState, db: Db) -> bool:
     """Receive an event after a state that was told; False if it still has to wait.
 
-    Where some of its prev events are here, the state is that of all of them.
+    Where some of its prev events are here, the state is that of all of them. Raises PeerMisbehaved.
     """
+    check_told(db, told)
     found = select_events_by_id(db, event.prev_events).values()
     placed = [stored for stored in found if stored.stream_position is not None and stored.room_nid == room.room_nid]
     snapshots = [add_told_snapshot(db, room, told), *(state_after(db, stored) for stored in placed)]
@@ -339,5 +363,4 @@ def _postpone(federation: Federation, room_nid: int, db: Db) -> None:
     if given_up:
         logger.info("%d events in room %s waited in vain for others", len(given_up), room_nid)
     for each in due:
-        delay_ms = min(_FIRST_RETRY_MS << each.attempts, _MAX_RETRY_MS)
-        update_staged_attempts(db, room_nid, [each.event_id], now_ms + delay_ms)
+        update_staged_attempts(db, room_nid, [each.event_id], now_ms + _delay_ms(each.attempts))
