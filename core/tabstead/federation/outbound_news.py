@@ -27,8 +27,9 @@ from tabstead.storage.outbound_news import (
 )
 from tabstead.storage.outbound_to_device import select_to_device_servers
 from tabstead.storage.positions import select_position
-from tabstead.storage.presence import select_presence_setters
+from tabstead.storage.presence import find_presence, select_presence_setters
 from tabstead.storage.receipts import select_public_receipt_rooms
+from tabstead.streams.presence import presence_at
 
 EVENTS_PER_LOOK: Final = 500
 
@@ -41,6 +42,8 @@ class Look:
     news: tuple[News, ...]
     messaged: frozenset[ServerName]
     """Servers for whose devices messages were left."""
+    presences: Mapping[int, str]
+    """What the users are who set their presence, by their numbers."""
 
     @property
     def servers(self) -> set[ServerName]:
@@ -78,12 +81,13 @@ def look_through(db: Db, server: LocalServer, after: int, failing: Iterable[str]
     _look_for_events(db, server, events, spans)
     _look_for_receipts(db, server, after, up_to, spans)
     _look_for_devices(db, server, after, up_to, spans)
-    _look_for_presence(db, server, after, up_to, spans)
+    presences = _look_for_presence(db, server, after, up_to, spans)
     spans.forget(failing, Kind.PRESENCE)
     return Look(
         up_to=up_to,
         news=tuple(spans.news()),
         messaged=frozenset(select_to_device_servers(db, after=after, up_to=up_to)),
+        presences=presences,
     )
 
 
@@ -131,11 +135,15 @@ def _look_for_devices(db: Db, server: LocalServer, after: int, up_to: int, spans
             spans.add(_others_near(db, server, user_id), Kind.DEVICES, user_nid, first, last)
 
 
-def _look_for_presence(db: Db, server: LocalServer, after: int, up_to: int, spans: _Spans) -> None:
+def _look_for_presence(db: Db, server: LocalServer, after: int, up_to: int, spans: _Spans) -> dict[int, str]:
+    found = {}
     for user_id, position in select_presence_setters(db, after=after, up_to=up_to).items():
         user_nid = find_user(db, user_id) if server.owns(user_id) else None
-        if user_nid is not None:
+        stored = find_presence(db, user_id)
+        if user_nid is not None and stored is not None:
             spans.add(_others_near(db, server, user_id), Kind.PRESENCE, user_nid, position, position)
+            found[user_nid] = presence_at(stored, server.now_ms()).presence
+    return found
 
 
 def _others_near(db: Db, server: LocalServer, user_id: str) -> set[ServerName]:

@@ -12,7 +12,10 @@ from tabstead.storage.rooms import find_room
 from tabstead.streams.typing_users import TypingUsers
 
 Changes: TypeAlias = Mapping[str, bool]
-"""Who in a room began to type (True), or ceased."""
+"""Who in a room types (True), or has ceased to."""
+
+TELL_AGAIN_MS: Final = 40_000
+"""Other servers forget a notice after a minute."""
 
 _MAX_KEPT: Final = 100
 """Notices for one server."""
@@ -23,21 +26,25 @@ class OutboundTyping:
         self._server = server
         self._typing_users = typing_users
         self._serial = typing_users.serial
-        self._known: dict[str, set[str]] = {}
-        """Who types, as far as it was looked at."""
+        self._known: dict[str, dict[str, int]] = {}
+        """Who types, by room id, and when it was last told."""
         self._notices: dict[ServerName, dict[tuple[str, str], bool]] = {}
 
     def take_changes(self) -> dict[str, Changes]:
-        """What changed since the last look, by room id."""
+        """What changed since the last look or has to be told again, by room id."""
         self._typing_users.expire()
-        room_ids = self._typing_users.rooms_changed_since(self._serial)
+        room_ids = {*self._typing_users.rooms_changed_since(self._serial), *self._known}
         self._serial = self._typing_users.serial
         changes = {room_id: self._take_changes_in(room_id) for room_id in room_ids}
         return {room_id: of_room for room_id, of_room in changes.items() if of_room}
 
-    def next_end(self) -> int | None:
-        """When the next notice ends by itself, if one was told."""
-        return self._typing_users.expire() if self._known else None
+    def next_due(self) -> int | None:
+        """When a notice ends by itself, or is told again."""
+        if not self._known:
+            return None
+        again = min(told_ts for of_room in self._known.values() for told_ts in of_room.values()) + TELL_AGAIN_MS
+        ends = self._typing_users.expire()
+        return again if ends is None else min(again, ends)
 
     def find_servers(self, db: Db, room_ids: Iterable[str]) -> dict[str, set[ServerName]]:
         """Who has to be told of the changes in these rooms."""
@@ -63,10 +70,9 @@ class OutboundTyping:
         self._notices.pop(server, None)
 
     def _take_changes_in(self, room_id: str) -> Changes:
-        before = self._known.get(room_id, set())
-        now = {user_id for user_id in self._typing_users.users(room_id) if self._server.owns(user_id)}
-        if now:
-            self._known[room_id] = now
-        else:
-            self._known.pop(room_id, None)
-        return {user_id: user_id in now for user_id in before ^ now}
+        now_ms, told = self._server.now_ms(), self._known.pop(room_id, {})
+        typing = {user_id for user_id in self._typing_users.users(room_id) if self._server.owns(user_id)}
+        new = {user_id for user_id in typing if now_ms - told.get(user_id, 0) >= TELL_AGAIN_MS}
+        if typing:
+            self._known[room_id] = {user_id: now_ms if user_id in new else told[user_id] for user_id in typing}
+        return {user_id: user_id in new for user_id in new | (told.keys() - typing)}

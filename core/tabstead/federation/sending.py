@@ -16,6 +16,7 @@ from typing import Final
 from tabstead.errors import OutboundFailed, PeerRefused, StorageUnavailable
 from tabstead.federation.client import FederationClient, Question, federation_path
 from tabstead.federation.outbound_news import Look, look_through, note_look
+from tabstead.federation.outbound_presence import OutboundPresence, build_presence_news
 from tabstead.federation.outbound_transactions import (
     OutboundTransaction,
     build_transaction,
@@ -35,12 +36,15 @@ from tabstead.storage.destinations import (
     select_retries,
     update_failed,
 )
+from tabstead.storage.names import select_users
 from tabstead.storage.outbound_news import (
     Kind,
+    News,
     delete_news,
     select_outbound_position,
     select_owed_servers,
     update_abridged,
+    update_news,
     update_outbound_position,
 )
 from tabstead.streams.typing_users import TypingUsers
@@ -82,6 +86,7 @@ class Sending:
         self._database = database
         self._client = client
         self._typing = OutboundTyping(server, typing_users)
+        self._presence = OutboundPresence(server)
         self._owed: dict[ServerName, _Owed] = {}
         self._retries: dict[str, Retry] = {}
         self._position: int | None = None
@@ -93,6 +98,7 @@ class Sending:
             await self._load()
         await self._look_through()
         await self._look_who_types()
+        await self._look_who_is_here()
         self._start()
         return self._next_due()
 
@@ -143,6 +149,7 @@ class Sending:
                 await self._database.write(partial(update_outbound_position, position=look.up_to))
                 self._kept_position = look.up_to
             self._position = look.up_to
+            self._presence.note(look.presences, self._server.now_ms())
             for server in look.servers:
                 self._owe(server)
             if look.up_to == position:
@@ -161,6 +168,23 @@ class Sending:
                 self._typing.keep(server, room_id, changes[room_id])
                 self._owe(server)
 
+    async def _look_who_is_here(self) -> None:
+        now = self._server.now_ms()
+        if not self._presence.is_due(now):
+            return
+        found = await self._database.read(lambda db: self._presence.look(db, now))
+        changed = self._presence.take(found, now)
+        if not changed:
+            return
+
+        def note(db: Db) -> list[News]:
+            news = build_presence_news(db, self._server, select_users(db, changed), self._retries)
+            update_news(db, news)
+            return news
+
+        for news in await self._database.write(note):
+            self._owe(news.server)
+
     def _start(self) -> None:
         """Begin with those who may be told now, as many as may be at once."""
         now = self._server.now_ms()
@@ -174,12 +198,12 @@ class Sending:
                 running += 1
 
     def _next_due(self) -> int | None:
-        """When the next pause ends or a typing notice does; soon, while something is under way that may yet fail."""
+        """When a pause ends, or typing or presence has to be looked at; soon, while something may yet fail."""
         due = [retry.next_try_ts for server, retry in self._retries.items() if server in self._owed]
         if any(owed.task is not None for owed in self._owed.values()):
             due.append(self._server.now_ms() + FIRST_PAUSE_MS)
-        typing_ends = self._typing.next_end()
-        return min([*due, *([] if typing_ends is None else [typing_ends])], default=None)
+        due += [time for time in (self._typing.next_due(), self._presence.next_due()) if time is not None]
+        return min(due, default=None)
 
     async def _tell(self, server: ServerName, owed: _Owed) -> None:
         """Tell a server all that it is owed, or as much as it takes."""

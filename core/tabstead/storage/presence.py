@@ -90,6 +90,16 @@ def select_presence_setters(db: Db, *, after: int, up_to: int) -> dict[str, int]
     return dict(rows.fetchall())
 
 
+def select_active_presence(db: Db, *, active_after: int) -> list[StoredPresence]:
+    """The presence of this server's users who were last active after a time (ms) and did not set themselves offline."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM presence p WHERE p.last_active_ts > ? AND p.presence <> 'offline'"
+        " AND p.heard_ts IS NULL",
+        (active_after,),
+    )
+    return list(map(_presence, rows))
+
+
 def _presence(row: tuple[str, str, str | None, int, int | None]) -> StoredPresence:
     user_id, presence, status_msg, last_active_ts, heard_ts = row
     return StoredPresence(
