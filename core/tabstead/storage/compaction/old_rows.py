@@ -73,6 +73,27 @@ SCANS: Final = (
         key=("origin", "transaction_id"),
         condition=f"p.created_ts < :now - {_DAY_MS}",
     ),
+    # A message to devices comes again as long as its server does not know that it arrived.
+    Scan(
+        table="inbound_to_device",
+        key=("origin", "message_id"),
+        condition=f"p.received_ts < :now - {30 * _DAY_MS}",
+    ),
+    # An event that was passed on to all.
+    Scan(
+        table="outbound_relays",
+        key=("stream_position",),
+        condition="p.stream_position <= (SELECT value FROM counters WHERE name = 'outbound') AND NOT EXISTS"
+        " (SELECT 1 FROM outbound_news n WHERE n.kind = 0"
+        " AND p.stream_position BETWEEN n.first_position AND n.last_position)",
+    ),
+    # Whoever is told of a device is told what it is now: of its changes, the last one counts.
+    Scan(
+        table="device_changes",
+        key=("stream_position",),
+        condition="p.stream_position < :far AND EXISTS (SELECT 1 FROM device_changes l"
+        " WHERE l.user_id = p.user_id AND l.stream_position > p.stream_position AND l.device_id = p.device_id)",
+    ),
     Scan(table="interactive_auth_sessions", key=("session_id",), condition="p.expires_ts <= :now"),
     # With a refresh token, an expired pair is still good for a new one. For a week, the client is told that it expired.
     Scan(
