@@ -46,17 +46,34 @@ class Audience:
 
     def servers_of(self, position: int) -> set[ServerName]:
         """The other servers that have to be told of the event at a position, none higher than asked for before."""
-        while self._movements and self._movements[-1].position > position:
-            self._undo()
-        told = set(self._joined)
-        while self._movements and self._movements[-1].position == position:
-            movement = self._undo()
-            if movement.previous in _PENDING and movement.membership in ("leave", "ban"):
-                told.add(movement.server)
+        self._go_back_to(position)
+        told = {*self._joined, *self._undo_all_at(position)}
         if self._local_name not in self._joined:
             return set()
         told |= set(self._joined)
         return {ServerName(server) for server in told if server != self._local_name and is_server_name(server)}
+
+    def has(self, server: ServerName, position: int) -> bool:
+        """Whether this other server has to be told of the event at a position, none higher than asked for before."""
+        self._go_back_to(position)
+        is_in_after = server in self._joined
+        turned_away = self._undo_all_at(position)
+        is_in = is_in_after or server in self._joined or server in turned_away
+        return is_in and self._local_name in self._joined
+
+    def _go_back_to(self, position: int) -> None:
+        """Undo what came after the position."""
+        while self._movements and self._movements[-1].position > position:
+            self._undo()
+
+    def _undo_all_at(self, position: int) -> set[str]:
+        """Undo what the event at the position did; the servers whose users' invites or knocks it ended."""
+        turned_away = set()
+        while self._movements and self._movements[-1].position == position:
+            movement = self._undo()
+            if movement.previous in _PENDING and movement.membership in ("leave", "ban"):
+                turned_away.add(movement.server)
+        return turned_away
 
     def _undo(self) -> _Movement:
         movement = self._movements.pop()

@@ -97,21 +97,31 @@ def note_look(db: Db, look: Look) -> None:
     update_outbound_position(db, look.up_to)
 
 
-def select_told_events(
-    db: Db, server: LocalServer, room_nid: int, events: Iterable[StreamEvent]
-) -> dict[int, set[ServerName]]:
-    """Those of a room's events that go out from here, by position, with the servers that have to be told of them."""
+def select_events_for(
+    db: Db, server: LocalServer, room_nid: int, events: Iterable[StreamEvent], destination: ServerName
+) -> list[StreamEvent]:
+    """Those of a room's events that go out from here to the destination, in their order."""
+    going = _select_going(db, server, events)
+    if not going:
+        return []
+    audience = Audience(db, server.name, room_nid, since=going[0][0].stream_position)
+    told = [
+        event
+        for event, origin in reversed(going)
+        if audience.has(destination, event.stream_position) and origin != destination
+    ]
+    return told[::-1]
+
+
+def _select_going(db: Db, server: LocalServer, events: Iterable[StreamEvent]) -> list[tuple[StreamEvent, str | None]]:
+    """Those of some events that go out from here, in their order; with the server that knows one already."""
     candidates = list(events)
     relays = select_relays(db, (event.stream_position for event in candidates if not server.owns(event.sender)))
-    going = [each.stream_position for each in candidates if server.owns(each.sender) or each.stream_position in relays]
-    if not going:
-        return {}
-    audience = Audience(db, server.name, room_nid, since=min(going))
-    found: Mapping[int, set[ServerName]] = {
-        position: audience.servers_of(position) - {ServerName(relays.get(position, ""))}
-        for position in sorted(going, reverse=True)
-    }
-    return dict(sorted(found.items()))
+    return [
+        (event, relays.get(event.stream_position))
+        for event in candidates
+        if server.owns(event.sender) or event.stream_position in relays
+    ]
 
 
 def _look_for_events(db: Db, server: LocalServer, events: list[StreamEvent], spans: _Spans) -> None:
@@ -119,8 +129,14 @@ def _look_for_events(db: Db, server: LocalServer, events: list[StreamEvent], spa
     for event in events:
         by_room.setdefault(event.room_nid, []).append(event)
     for room_nid, of_room in by_room.items():
-        for position, servers in select_told_events(db, server, room_nid, of_room).items():
-            spans.add(servers, Kind.EVENTS, room_nid, position, position)
+        going = _select_going(db, server, of_room)
+        if not going:
+            continue
+        audience = Audience(db, server.name, room_nid, since=going[0][0].stream_position)
+        for event, origin in reversed(going):
+            position = event.stream_position
+            told = audience.servers_of(position)
+            spans.add((each for each in told if each != origin), Kind.EVENTS, room_nid, position, position)
 
 
 def _look_for_receipts(db: Db, server: LocalServer, after: int, up_to: int, spans: _Spans) -> None:

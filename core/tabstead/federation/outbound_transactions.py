@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from tabstead.encryption.device_keys import describe_cross_signing_keys, describe_device
-from tabstead.federation.outbound_news import select_told_events
+from tabstead.federation.outbound_news import select_events_for
 from tabstead.protocol.canonical_json import JsonDict, encode_canonical_json
 from tabstead.protocol.identifiers import EventID, ServerName
 from tabstead.rooms.local_server import LocalServer
@@ -110,8 +110,7 @@ def _add_events(db: Db, server: LocalServer, destination: ServerName, transactio
         span = select_span_events(
             db, news.subject, first=news.first_position, last=news.last_position, limit=_EVENTS_PER_SPAN
         )
-        told = select_told_events(db, server, news.subject, span)
-        going = [event for event in span if destination in told.get(event.stream_position, ())][:left]
+        going = select_events_for(db, server, news.subject, span, destination)[:left]
         found |= {event.stream_position: event.event_nid for event in going}
         is_all = len(span) < _EVENTS_PER_SPAN and len(going) < left
         seen = going[-1].stream_position if len(going) == left else span[-1].stream_position if span else 0
