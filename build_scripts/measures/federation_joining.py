@@ -1,16 +1,17 @@
 """Joining a big room through the server that has it: how long it takes, and how much memory, ours beside Synapse's.
 
-    PYTHONPATH=core:tests .venv/bin/python build_scripts/measures/federation_joining.py [--members 5000] [--version 11]
+    build_scripts/measure federation --part join [--members 5000] [--version 11]
 
 One Tabstead has the room, all of whose members were invited and then joined: twice as many member events as members,
 half of them in the auth chains alone. Another Tabstead and a Synapse, both new, join it one after the other over TLS.
-The time is that of the client's request; the memory is what the process came to need at most, beyond what it had before.
-The last line is one line of JSON.
+The time is that of the client's request; the memory is the most that the process came to need, and how much more that
+is than it needed before. The last line is one line of JSON.
 """
 
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from helpers.federated_servers import FederatedServer, FederatedServers, has_syn
 from helpers.homeserver import Client, quoted
 from tabstead.accounts.registration import create_user
 from tabstead.homeserver import find_server_name
+from tabstead.protocol.identifiers import UserID
 from tabstead.protocol.room_versions import get_room_version
 from tabstead.protocol.signatures import SigningKey
 from tabstead.rooms.create import PRESETS, RoomCreation, create_room
@@ -48,14 +50,14 @@ async def measure(folder: Path, members: int, version: str) -> dict[str, Any]:
         resident.kill()
         started = time.monotonic()
         room_id = await fill(resident.folder / "tabstead.db", members, version)
-        print(f"a room of {members} members, made in {time.monotonic() - started:.0f} s")
+        print(f"a room of {members} members, made in {time.monotonic() - started:.0f} s", file=sys.stderr)
         resident.start()
         figures: dict[str, Any] = {"members": members, "room_version": version}
         figures["tabstead"] = await join(servers.start_tabstead(), resident, room_id, members)
-        print(f"Tabstead joins: {figures['tabstead']}")
+        print(f"Tabstead joins: {figures['tabstead']}", file=sys.stderr)
         if has_synapse():
             figures["synapse"] = await join(servers.start_synapse(), resident, room_id, members)
-            print(f"Synapse joins: {figures['synapse']}")
+            print(f"Synapse joins: {figures['synapse']}", file=sys.stderr)
         return figures
     finally:
         servers.stop()
@@ -92,7 +94,7 @@ async def fill(path: Path, members: int, version: str) -> str:
     """Make the room in a server's database while the server is down; its id."""
     database = await Database.open(path)
     server = await database.read(local_server)
-    creator = f"@creator:{server.name}"
+    creator = UserID(f"@creator:{server.name}")
 
     def begin(db: Db) -> Room:
         create_user(db, creator, None, is_admin=False, now_ms=server.now_ms())
