@@ -8,11 +8,14 @@ from helpers.shared_rooms import SharedRoom, federation_of
 from tabstead.errors import PeerRefused
 from tabstead.federation.client import Question, federation_path
 from tabstead.federation.edus import EDU_HANDLERS
+from tabstead.federation.federation import Federation
 from tabstead.federation.inbound import MAX_EDUS, MAX_PDUS
+from tabstead.federation.told_state import ToldState, persist_told_events
 from tabstead.protocol.identifiers import ServerName
 from tabstead.protocol.room_versions import ROOM_VERSIONS
 from tabstead.storage.events import Standing
 from tabstead.storage.inbound_transactions import find_transaction_answer
+from tabstead.storage.rooms import Room
 
 
 @pytest.mark.parametrize("version", ROOM_VERSIONS)
@@ -87,6 +90,24 @@ async def test_a_room_that_keeps_a_server_out_takes_nothing_from_it(shared: Shar
     said = await shared.alice.send(shared.room_id, "?")
     assert "out" in (await shared.deliver(said))[said]["error"]
     assert await shared.standing(said) is None
+
+
+async def test_what_comes_while_the_room_is_being_joined_waits_for_that(
+    shared: SharedRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shared.deliver(await shared.alice.send_state(shared.room_id, "m.room.topic", {"topic": "t"}))
+    await shared.bob.post(f"/v3/rooms/{shared.room_id}/leave", {})
+    said: list[str] = []
+
+    async def hear_meanwhile(federation: Federation, room: Room, told: ToldState) -> None:
+        said.append(await shared.alice.send(shared.room_id, "welcome"))
+        assert await shared.deliver(said[0], settles=False) == {said[0]: {}}
+        await persist_told_events(federation, room, told)
+
+    monkeypatch.setattr("tabstead.federation.joining.persist_told_events", hear_meanwhile)
+    await shared.bob.post(f"/v3/join/{shared.room_id}", {}, server_name="left.test")
+    await federation_of(shared.right).inbound.settled()
+    assert await shared.standing(said[0]) is Standing.ACCEPTED
 
 
 async def test_edus_count_once(shared: SharedRoom, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def _open(federation: Federation, transaction: Transaction, db: Db) -> _Opened:
         events = []
         for pdu in pdus:
             try:
-                if room is not None and is_outside(db, federation.server, room):
+                if refusal is not None and room is not None and is_outside(db, federation.server, room):
                     opened.from_outside.append((parse_pdu(pdu, room.room_id, room.version), room.version))
                     continue
                 if refusal is not None or room is None:
@@ -157,7 +157,8 @@ def _open(federation: Federation, transaction: Transaction, db: Db) -> _Opened:
 
 def _refuse_room(db: Db, federation: Federation, room: Room | None, origin: ServerName) -> str | None:
     """Why nothing of a room is taken from a server."""
-    if room is None or not is_server_in(db, room.room_nid, federation.server.name):
+    is_in = room is not None and is_server_in(db, room.room_nid, federation.server.name)
+    if room is None or not (is_in or federation.entering.is_held(room.room_id)):
         return "This server is not in the room."
     try:
         check_server_access(db, room, origin)

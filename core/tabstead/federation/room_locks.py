@@ -12,6 +12,9 @@ class RoomLocks:
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: dict[str, int] = {}
 
+    def is_held(self, room_id: str) -> bool:
+        return room_id in self._locks
+
     @asynccontextmanager
     async def hold(self, room_id: str) -> AsyncIterator[None]:
         lock = self._locks.setdefault(room_id, asyncio.Lock())

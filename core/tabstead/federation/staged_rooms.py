@@ -97,7 +97,14 @@ class StagedRooms:
 
 
 async def work_on_room(federation: Federation, room_nid: int) -> None:
-    """Decide the fate of what waits in a room, as far as that can be now. What is left is tried again later."""
+    """Decide the fate of what waits in a room, as far as that can be now. What is left is tried again later.
+
+    Where this server is about to come into the room, that comes first.
+    """
+    room = await federation.read(partial(get_room, room_nid=room_nid))
+    if federation.entering.is_held(room.room_id):
+        async with federation.entering.hold(room.room_id):
+            pass
     try:
         async with asyncio.timeout(_LONGEST_WORK_S):
             is_over = await _work(federation, room_nid)
@@ -134,6 +141,7 @@ class _Late:
     event: Event
     origin: ServerName
     missing: MissingEvents | MissingKeys
+    is_last_attempt: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +192,7 @@ def _receive_slice(federation: Federation, room_nid: int, db: Db) -> _Waiting | 
     for event in ordered:
         verdict = receive_parsed_pdu(db, server, room, event, known_keys)
         if isinstance(verdict, (MissingEvents, MissingKeys)):
-            late.append(_Late(event, staged[event.event_id].origin, verdict))
+            late.append(_Late(event, staged[event.event_id].origin, verdict, _is_last(staged[event.event_id])))
         else:
             settled.append(event.event_id)
         if len(settled) >= _SLICE:
@@ -324,7 +332,14 @@ async def _bridge(federation: Federation, waiting: _Waiting) -> bool:
         for server in waiting.servers_for(late):
             with suppress(OutboundFailed):
                 event = late.event
-                told = await fetch_state_before(federation, server, waiting.room, event.event_id, event.auth_events)
+                told = await fetch_state_before(
+                    federation,
+                    server,
+                    waiting.room,
+                    event.event_id,
+                    event.auth_events,
+                    is_part_enough=late.is_last_attempt,
+                )
                 if await federation.write(partial(_receive_after_gap, federation, waiting.room, event, told)):
                     is_bridged = True
                     break
@@ -354,11 +369,15 @@ def _receive_after_gap(federation: Federation, room: Room, event: Event, told: T
     return True
 
 
+def _is_last(staged: StagedPdu) -> bool:
+    return staged.attempts + 1 >= _MAX_ATTEMPTS
+
+
 def _postpone(federation: Federation, room_nid: int, db: Db) -> None:
     """Try again later what is due, and forget what was tried often enough."""
     now_ms = federation.server.now_ms()
     due = [each for each in select_staged_pdus(db, room_nid) if each.due_ts <= now_ms]
-    given_up = [each.event_id for each in due if each.attempts + 1 >= _MAX_ATTEMPTS]
+    given_up = [each.event_id for each in due if _is_last(each)]
     delete_staged_pdus(db, room_nid, given_up)
     if given_up:
         logger.info("%d events in room %s waited in vain for others", len(given_up), room_nid)
