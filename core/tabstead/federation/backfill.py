@@ -117,7 +117,8 @@ def _choose(events: list[Event], placed: Collection[EventID]) -> tuple[list[Even
 
 
 async def _fetch_state(federation: Federation, server: ServerName, room: Room, event: Event) -> ToldState:
-    return await fetch_state_before(federation, server, room, event.event_id, event.auth_events)
+    """What of the state can be had: it is for who reads the past, and decides nothing of the present."""
+    return await fetch_state_before(federation, server, room, event.event_id, event.auth_events, is_part_enough=True)
 
 
 async def _fetch_what_decides(federation: Federation, server: ServerName, room: Room, page: list[Event]) -> None:

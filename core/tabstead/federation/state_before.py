@@ -27,11 +27,18 @@ _MAX_AUTH_DEPTH: Final = 10
 
 
 async def fetch_state_before(
-    federation: Federation, server: ServerName, room: Room, event_id: EventID, auth_events: Collection[EventID] = ()
+    federation: Federation,
+    server: ServerName,
+    room: Room,
+    event_id: EventID,
+    auth_events: Collection[EventID] = (),
+    *,
+    is_part_enough: bool = False,
 ) -> ToldState:
-    """The state before an event as a server tells it, all of it stored as far as it holds, and these auth events too.
+    """The state before an event as a server tells it, with each event stored, and these auth events too.
 
-    Raises OutboundFailed.
+    An event that does not come, or can't be verified now, may come from another server or later: a state without it
+    would be another one. Only where `is_part_enough` is the rest taken for it. Raises OutboundFailed.
     """
     ids = await ask_state_ids(federation.client, server, room, event_id)
     if len(ids.state) + len(ids.auth_chain) > MAX_EVENTS:
@@ -51,6 +58,8 @@ async def fetch_state_before(
             else:
                 told.add_auth_event(event.pdu)
     await persist_told_events(federation, room, told)
+    if not is_part_enough and await _select_missing(federation, ids.state):
+        raise PeerMisbehaved(f"{server} does not give all of the state that it tells.")
     return told
 
 
