@@ -117,7 +117,9 @@ class Homeserver:
             notifier=notifier,
             federation=None
             if transport is None
-            else _build_federation(configuration, local, commits, transport, typing_users, outbound),
+            else _build_federation(
+                configuration, local, commits, transport, typing_users=typing_users, outbound=outbound
+            ),
             typing_users=typing_users,
             long_poll=LongPoll(
                 database=database, notifier=notifier, typing_users=typing_users, now_ms=now_ms, waiting=waiting
@@ -218,6 +220,7 @@ def _build_federation(
     server: LocalServer,
     commits: Commits,
     transport: "Transport",
+    *,
     typing_users: TypingUsers,
     outbound: Outbound | None,
 ) -> "Federation":

@@ -196,6 +196,10 @@ class Story:
         await asyncio.sleep(60)
 
     async def _bring_back(self, person: Client) -> None:
+        """Have a person joined again. One whose join crossed a ban believes to be, and nobody tells: they leave first."""
+        member = await self.founder.state(self.room_id, "m.room.member", person.user_id)
+        if member["membership"] != "join":
+            await self._attempt(self._go, person, self.founder)
         for path, body in (("unban", {"user_id": person.user_id}), ("invite", {"user_id": person.user_id})):
             answer = await self.founder.answer("POST", self._path(path), body)
             assert answer.status in (200, 403), answer.body

@@ -28,7 +28,7 @@ _FIRST_API_VERSIONS: Final = frozenset({"1", "2"})
 
 
 async def invite_remotely(federation: Federation, room: Room, sender: str, target: str, content: JsonDict) -> EventID:
-    """Invite a user of another server; the invite's id. Raises OutboundFailed, Forbidden and what a local invite raises."""
+    """Invite a user of another server; the invite's id. Raises OutboundFailed, and what a local invite raises."""
     build = partial(build_invite, server=federation.server, room=room, sender=sender, target=target, content=content)
     event, shown = await federation.read(build)
     destination = server_name_of(target)

@@ -1,6 +1,7 @@
 """Events of a room's past for servers in it. Server-server API, § Backfilling and retrieving missing events,
 § Retrieving events."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from tabstead.errors import Forbidden, InvalidParam, NotFound
@@ -10,10 +11,10 @@ from tabstead.http import Response, json_response
 from tabstead.protocol.canonical_json import JsonDict
 from tabstead.rooms.graph_walk import prev_events_of, walk_back
 from tabstead.rooms.handshakes import get_once_entered_room
-from tabstead.rooms.peer_visibility import PeerVisibility
+from tabstead.rooms.peer_visibility import PeerVisibility, was_server_in
 from tabstead.rooms.time_travel import find_by_time
 from tabstead.storage.database import Db
-from tabstead.storage.events import PersistedEvent, find_event
+from tabstead.storage.events import PersistedEvent, find_event, select_events_by_id
 from tabstead.storage.positions import select_position
 from tabstead.storage.room_servers import is_server_in
 from tabstead.storage.rooms import Room, get_room
@@ -26,15 +27,26 @@ _MAX_NAMED: Final = 50
 """Events that a request may name."""
 
 
-def get_readable_room(call: FederationCall, db: Db, room_id: str) -> Room:
-    """A room that the asking server is in, by what this one knows of it. Raises NotFound, Forbidden.
+def get_readable_room(call: FederationCall, db: Db, room_id: str, event_ids: Collection[str] = ()) -> Room:
+    """A room that the asking server is in, by what this one knows of it, or was in before each of these events.
 
-    This server itself may have left: of what it did before, nobody else may have heard.
+    Who is thrown out is told so, and may lack what came before that. This server itself may have left: of what it did
+    before, nobody else may have heard. Raises NotFound, Forbidden.
     """
     room = get_once_entered_room(db, room_id, call.origin)
-    if not is_server_in(db, room.room_nid, call.origin):
+    if not (is_server_in(db, room.room_nid, call.origin) or _was_in_before(call, db, room, event_ids)):
         raise Forbidden(f"{call.origin} is not in the room.")
     return room
+
+
+def _was_in_before(call: FederationCall, db: Db, room: Room, event_ids: Collection[str]) -> bool:
+    found = select_events_by_id(db, event_ids).values()
+    return bool(found) and all(
+        event.room_nid == room.room_nid
+        and event.stream_position is not None
+        and was_server_in(db, room, call.origin, event)
+        for event in found
+    )
 
 
 def get_readable_event(call: FederationCall, db: Db, room: Room, event_id: str) -> PersistedEvent:
@@ -60,11 +72,12 @@ def get_backfill(call: FederationCall, db: Db) -> Response:
 @routes.read("POST", "/_matrix/federation/v1/get_missing_events/{roomId}")
 def get_missing_events(call: FederationCall, db: Db) -> Response:
     """POST /_matrix/federation/v1/get_missing_events/{roomId}. § Backfilling and retrieving missing events."""
-    room, body = get_readable_room(call, db, call.parameter("roomId")), call.body()
+    body = call.body()
     earliest, latest = body.strings("earliest_events"), body.strings("latest_events")
     limit, min_depth = body.integer("limit", _DEFAULT_MISSING), body.integer("min_depth", 0)
     if len(earliest) > _MAX_NAMED or len(latest) > _MAX_NAMED or limit < 0:
         raise InvalidParam(f"At most {_MAX_NAMED} events are gone between, and not less than none.")
+    room = get_readable_room(call, db, call.parameter("roomId"), latest)
     found = walk_back(
         db,
         room,
@@ -82,7 +95,7 @@ def get_event(call: FederationCall, db: Db) -> Response:
     event = find_event(db, call.parameter("eventId"))
     if event is None:
         raise NotFound("This server does not have the event.")
-    room = get_readable_room(call, db, get_room(db, event.room_nid).room_id)
+    room = get_readable_room(call, db, get_room(db, event.room_nid).room_id, [event.event_id])
     return _transaction(call, _show(call, db, room, [event]))
 
 

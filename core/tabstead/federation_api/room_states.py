@@ -55,8 +55,9 @@ class _State:
 
 def _read_state(call: FederationCall, db: Db) -> _State:
     """The state before the event that the query names. Raises NotFound, Forbidden."""
-    room = get_readable_room(call, db, call.parameter("roomId"))
-    event = get_readable_event(call, db, room, call.query.string("event_id"))
+    event_id = call.query.string("event_id")
+    room = get_readable_room(call, db, call.parameter("roomId"), [event_id])
+    event = get_readable_event(call, db, room, event_id)
     if event.stream_position is None:
         raise NotFound("This server does not know the state at the event.")
     state = list(read_state(db, event.state_before).values())
@@ -64,8 +65,9 @@ def _read_state(call: FederationCall, db: Db) -> _State:
 
 
 def _read_auth_chain(call: FederationCall, db: Db) -> set[int]:
-    room = get_readable_room(call, db, call.parameter("roomId"))
-    event = get_readable_event(call, db, room, call.parameter("eventId"))
+    event_id = call.parameter("eventId")
+    room = get_readable_room(call, db, call.parameter("roomId"), [event_id])
+    event = get_readable_event(call, db, room, event_id)
     named = set(select_event_nids(db, event.event.auth_events).values())  # a message event is in no index
     return named | select_auth_chain(db, named)
 

@@ -1,8 +1,8 @@
 """What of a room's events another server in the room may see: what some user of it may.
 
 By the `m.room.history_visibility` of the state that an event was sent in: everything if that is `world_readable` or
-`shared`, since the server is in the room now; else what was sent while one of its users was joined, or, if `invited`,
-invited. A change of the visibility or of such a membership counts as what is the more permissive of before and after.
+`shared`, since the server is in the room now, or was at the last event that it asks for; else what was sent while one
+of its users was joined, or, if `invited`, invited. A change of the visibility or of such a membership counts as what is the more permissive of before and after.
 
 What a server may not see it is told redacted: it still has the graph, the state and whatever the rules go by. The same
 holds for what erased users wrote. (server-server API, "Backfilling and retrieving missing events"; client-server API,
@@ -27,6 +27,13 @@ from tabstead.storage.users import select_erased_users
 _VISIBILITY: Final = "m.room.history_visibility"
 _MEMBER: Final = "m.room.member"
 _OPEN: Final = frozenset({"world_readable", "shared"})
+
+
+def was_server_in(db: Db, room: Room, server_name: str, event: PersistedEvent) -> bool:
+    """Whether one of the server's users was joined before an event."""
+    users = select_members_of_server(db, room.room_nid, server_name)
+    found = find_state_events(db, event.state_before, [(_MEMBER, user_id) for user_id in users])
+    return any(member.event.membership == "join" for member in select_events(db, found.values()).values())
 
 
 class PeerVisibility:
