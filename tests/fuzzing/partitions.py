@@ -196,7 +196,7 @@ class Story:
         await asyncio.sleep(60)
 
     async def _bring_back(self, person: Client) -> None:
-        """Have a person joined again. One whose join crossed a ban believes to be, and nobody tells: they leave first."""
+        """Have a person joined. One whose join crossed a ban believes to be, and nobody tells: they leave first."""
         member = await self.founder.state(self.room_id, "m.room.member", person.user_id)
         if member["membership"] != "join":
             await self._attempt(self._go, person, self.founder)

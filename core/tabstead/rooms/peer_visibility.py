@@ -2,7 +2,8 @@
 
 By the `m.room.history_visibility` of the state that an event was sent in: everything if that is `world_readable` or
 `shared`, since the server is in the room now, or was at the last event that it asks for; else what was sent while one
-of its users was joined, or, if `invited`, invited. A change of the visibility or of such a membership counts as what is the more permissive of before and after.
+of its users was joined, or, if `invited`, invited. A change of the visibility or of such a membership counts as what is
+the more permissive of before and after.
 
 What a server may not see it is told redacted: it still has the graph, the state and whatever the rules go by. The same
 holds for what erased users wrote. (server-server API, "Backfilling and retrieving missing events"; client-server API,
