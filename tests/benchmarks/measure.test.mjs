@@ -77,7 +77,7 @@ test('the state history is measured beside other layouts, and only where sharing
 });
 
 test('a move from Dendrite loses nothing, however often it is killed', async () => {
-  const { results } = await measure('dendrite-import', '--members', '100', '--snapshots', '300', '--kills', '3');
+  const { results } = await measure('dendrite-import', '--members', '300', '--snapshots', '600', '--kills', '3');
   assert.equal(results['lost events'] + results['wrong states'] + results['lost or wrong without kills'], 0);
   assert.ok(results.events > 400 && results['states compared'] > 300 && results.kills > 0, JSON.stringify(results));
   assert.ok(results['MB after'] < results['MB before'], JSON.stringify(results));
@@ -101,5 +101,5 @@ test('events take a fraction of the bytes that they take in Synapse', { skip: !h
 });
 
 test('an unknown measure is told which ones there are', async () => {
-  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events state-history state-resolution sync wake/.test(stderr));
+  await assert.rejects(measure('speed'), (/** @type {any} */ { code, stderr }) => code === 2 && /durable-send events federation state-history state-resolution sync wake/.test(stderr));
 });
