@@ -33,8 +33,7 @@ _OPEN: Final = frozenset({"world_readable", "shared"})
 def was_server_in(db: Db, room: Room, server_name: str, event: PersistedEvent) -> bool:
     """Whether one of the server's users was joined before an event."""
     users = select_members_of_server(db, room.room_nid, server_name)
-    found = find_state_events(db, event.state_before, [(_MEMBER, user_id) for user_id in users])
-    return any(member.event.membership == "join" for member in select_events(db, found.values()).values())
+    return "join" in _select_memberships(db, users, event.state_before)
 
 
 class PeerVisibility:
@@ -81,14 +80,17 @@ class PeerVisibility:
         if snapshot not in self._before:
             event_nid = find_state_event(self._db, snapshot, _VISIBILITY, "")
             visibility = visibility_of(None if event_nid is None else get_event(self._db, event_nid))
-            memberships = frozenset[str]() if visibility in _OPEN else self._memberships_in(snapshot)
+            memberships = (
+                frozenset[str]() if visibility in _OPEN else _select_memberships(self._db, self._members, snapshot)
+            )
             self._before[snapshot] = visibility, memberships
         return self._before[snapshot]
 
-    def _memberships_in(self, snapshot: int) -> frozenset[str]:
-        found = find_state_events(self._db, snapshot, [(_MEMBER, user_id) for user_id in self._members])
-        members = select_events(self._db, found.values()).values()
-        return frozenset(member.event.membership or "leave" for member in members)
+
+def _select_memberships(db: Db, user_ids: Iterable[str], snapshot: int) -> frozenset[str]:
+    found = find_state_events(db, snapshot, [(_MEMBER, user_id) for user_id in user_ids])
+    members = select_events(db, found.values()).values()
+    return frozenset(member.event.membership or "leave" for member in members)
 
 
 def _admits(visibility: str, memberships: Iterable[str]) -> bool:
