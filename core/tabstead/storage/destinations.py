@@ -34,12 +34,6 @@ def find_retry(db: Db, server: str) -> Retry | None:
     return None if row is None else Retry(failing_since_ts=row[0], failures=row[1], next_try_ts=row[2])
 
 
-def is_worth_a_try(db: Db, server: str, now_ms: int) -> bool:
-    """Whether background work may ask the server."""
-    retry = find_retry(db, server)
-    return retry is None or retry.next_try_ts <= now_ms
-
-
 def select_retries(db: Db) -> dict[str, Retry]:
     """All servers that can't be reached."""
     rows = db.execute("SELECT server, failing_since_ts, failures, next_try_ts FROM destinations")
